@@ -1,0 +1,289 @@
+//! Who waits for whom.
+//!
+//! A thread that has waited a few milliseconds follows owner → that thread's wait → owner …, one
+//! bucket at a time. If the way leads back to itself, it walks once more with all buckets locked:
+//! then no wait can begin or end, and a thread that waits cannot release what it owns, so what is
+//! a cycle now is a deadlock. The thread that proves it takes its own node out before it lets go,
+//! so a cycle fails one wait only.
+
+use super::kind::Kind;
+use super::lot::{self, Node, Queue, WholeLot};
+use super::record::{Record, Shared};
+use super::registry;
+use super::report::{self, Confidence, Link, Report};
+use super::site::Site;
+use super::sys::PlainLock;
+use super::wait::{Bond, Owner, Subject, Wait};
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// A thread's wait, copied out under the bucket's lock.
+pub(crate) struct Waiting {
+    pub(crate) kind: Kind,
+    pub(crate) object: String,
+    pub(crate) site: Site,
+    pub(crate) since: Instant,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) owners: Vec<Owner>,
+    unfailing: bool,
+    key: usize,
+    epoch: u64,
+}
+
+/// What `record`'s thread waits for at the moment, if anything.
+pub(crate) fn waiting(record: &Record) -> Option<Waiting> {
+    let key = record.waiting_on.load(Ordering::Acquire);
+    if key == 0 {
+        return None;
+    }
+    waiting_in(&lot::lock_bucket(key), key, record)
+}
+
+fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
+    if record.waiting_on.load(Ordering::Acquire) != key {
+        return None; // it has moved on in the meantime
+    }
+    // SAFETY: `waiting_on` changes only under the lock of the key's bucket, which we hold: the
+    // node is queued there, hence it and its wait are alive, and so is the wait's subject.
+    let (node, wait): (&Node, &Wait<'_>) = unsafe {
+        let node = &*record.node.load(Ordering::Relaxed);
+        (node, &*node.wait)
+    };
+    let mut owners = Vec::new();
+    wait.subject.owners(wait.kind, &mut |owner| owners.push(owner));
+    if wait.kind == Kind::RwLockRead {
+        // Readers do not pass a writer that waits: they depend on it as on a holder.
+        for other in queue.of_key(key).take_while(|other| !std::ptr::eq(*other, node)) {
+            // SAFETY: `other` is queued in the bucket whose lock we hold.
+            let (other_wait, other_record) = unsafe { (&*other.wait, &*other.record) };
+            if other_wait.kind == Kind::RwLockWrite {
+                owners.push(Owner { ident: other_record.ident(), bond: Bond::Queues });
+            }
+        }
+    }
+    Some(Waiting {
+        kind: wait.kind,
+        object: Described(wait.subject).to_string(),
+        site: wait.site,
+        since: node.since,
+        deadline: wait.deadline,
+        owners,
+        unfailing: wait.unfailing,
+        key,
+        epoch: record.epoch.load(Ordering::Relaxed),
+    })
+}
+
+struct Described<'a>(&'a dyn Subject);
+
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.describe(f)
+    }
+}
+
+/// One step of the way: a thread, its wait, and the owner by which the way goes on.
+struct Step {
+    record: Shared,
+    waiting: Waiting,
+    owner: Owner,
+}
+
+enum Found {
+    Nothing,
+    /// The way from the first thread back to it.
+    Cycle(Vec<Step>),
+    /// The first thread waits for one that has ended.
+    Orphan(Step),
+}
+
+/// Searches the ways that lead away from `start`'s wait.
+fn search(start: &Shared, look_up: &dyn Fn(&Record) -> Option<Waiting>) -> Found {
+    let mut way = Vec::new();
+    let mut seen = HashSet::new();
+    let mut orphan = None;
+    if follow(start, start.ident(), look_up, &mut seen, &mut way, &mut orphan) {
+        way.reverse();
+        return Found::Cycle(way);
+    }
+    orphan.map_or(Found::Nothing, Found::Orphan)
+}
+
+/// Whether a way leads from `record` to the thread `goal`; builds it from its end.
+fn follow(
+    record: &Shared,
+    goal: u32,
+    look_up: &dyn Fn(&Record) -> Option<Waiting>,
+    seen: &mut HashSet<u32>,
+    way: &mut Vec<Step>,
+    orphan: &mut Option<Step>,
+) -> bool {
+    // Depth is bounded by the number of threads that wait in a chain; each is entered once.
+    if !seen.insert(record.ident()) {
+        return false;
+    }
+    let Some(waiting) = look_up(record) else { return false };
+    for &owner in &waiting.owners {
+        if owner.ident == goal {
+            way.push(Step { record: record.clone(), waiting, owner });
+            return true;
+        }
+        let next = registry::lock().get(owner.ident).cloned();
+        match next {
+            Some(next) => {
+                if follow(&next, goal, look_up, seen, way, orphan) {
+                    way.push(Step { record: record.clone(), waiting, owner });
+                    return true;
+                }
+            }
+            None if record.ident() == goal && matches!(owner.bond, Bond::Holds(_) | Bond::Took(_)) => {
+                let waiting = look_up(record);
+                *orphan = waiting.map(|waiting| Step { record: record.clone(), waiting, owner });
+            }
+            None => {}
+        }
+    }
+    false
+}
+
+/// Looks where the calling thread's wait leads. If it is in a deadlock, ends its wait by `leave`
+/// and returns the report; publishes what else there is to report.
+#[cold]
+pub(super) fn look(me: &Shared, node: &Node, leave: &mut dyn FnMut(&Queue)) -> Option<Box<Report>> {
+    let found = match search(me, &waiting) {
+        Found::Nothing => return None,
+        Found::Orphan(step) => (vec![step], Confidence::Orphaned),
+        Found::Cycle(_) => {
+            let lot = WholeLot::lock();
+            if !node.queued.get() {
+                return None; // granted meanwhile
+            }
+            let look_up = |record: &Record| {
+                let key = record.waiting_on.load(Ordering::Acquire);
+                if key == 0 { None } else { waiting_in(lot.bucket(key), key, record) }
+            };
+            let Found::Cycle(way) = search(me, &look_up) else { return None };
+            let confidence = confidence(&way);
+            let victim = way.iter().find(|step| !step.waiting.unfailing);
+            if confidence == Confidence::Proven
+                && let Some(victim) = victim
+            {
+                if way[0].waiting.unfailing {
+                    // Its thread finds the cycle as we did, and has a caller to tell.
+                    victim.record.look_again();
+                    return None;
+                }
+                let report = in_words(&way, confidence);
+                leave(lot.bucket(node.key));
+                return Some(Box::new(report));
+            }
+            (way, confidence)
+        }
+    };
+    let (way, confidence) = found;
+    if is_news(&way, confidence) {
+        report::publish(&in_words(&way, confidence));
+    }
+    None
+}
+
+fn confidence(way: &[Step]) -> Confidence {
+    if way.iter().any(|step| matches!(step.owner.bond, Bond::Took(_))) {
+        Confidence::Suspected
+    } else if way.iter().any(|step| step.waiting.deadline.is_some()) {
+        Confidence::Timed
+    } else {
+        Confidence::Proven
+    }
+}
+
+/// Whether this was not reported before: the same cycle is found by each of its threads.
+fn is_news(way: &[Step], confidence: Confidence) -> bool {
+    const REMEMBERED: usize = 256;
+    static REPORTED: PlainLock<VecDeque<(u64, u64)>> = PlainLock::new(VecDeque::new());
+
+    // Two sums that do not depend on where in the cycle one starts. An orphan is a matter of the
+    // lock and its holder, whoever waits.
+    let mut sums = (0u64, 0u64);
+    for step in way {
+        let who = (u64::from(step.record.ident()), step.waiting.epoch);
+        let what = (step.waiting.key as u64, u64::from(step.owner.ident));
+        let (a, b) = if confidence == Confidence::Orphaned { what } else { who };
+        sums.0 = sums.0.wrapping_add(mix(a, b));
+        sums.1 = sums.1.wrapping_add(mix(b, !a));
+    }
+    let mut reported = REPORTED.lock();
+    if reported.contains(&sums) {
+        return false;
+    }
+    if reported.len() == REMEMBERED {
+        reported.pop_front();
+    }
+    reported.push_back(sums);
+    true
+}
+
+fn mix(a: u64, b: u64) -> u64 {
+    static STATE: std::sync::OnceLock<RandomState> = std::sync::OnceLock::new();
+    let mut hasher = STATE.get_or_init(RandomState::new).build_hasher();
+    hasher.write_u64(a);
+    hasher.write_u64(b);
+    hasher.finish()
+}
+
+fn in_words(way: &[Step], confidence: Confidence) -> Report {
+    let now = Instant::now();
+    let links = way.iter().map(|Step { record, waiting, owner }| {
+        let (bond, taken_at) = match owner.bond {
+            Bond::Holds(site) => ("held by", site),
+            Bond::Took(site) => ("last taken by", site),
+            Bond::Queues => ("behind the waiting writer,", None),
+            Bond::Runs => ("which is", None),
+        };
+        Link {
+            thread: record.name.get().to_owned(),
+            ident: record.ident(),
+            kind: waiting.kind,
+            object: waiting.object.clone(),
+            called_at: waiting.site.to_string(),
+            waited: now.saturating_duration_since(waiting.since),
+            ends_in: waiting.deadline.map(|at| at.saturating_duration_since(now)),
+            holder: name_of(owner.ident),
+            holder_ident: owner.ident,
+            bond,
+            taken_at: taken_at.map(|site| site.to_string()),
+        }
+    });
+    Report { confidence, links: links.collect() }
+}
+
+fn name_of(ident: u32) -> String {
+    let registry = registry::lock();
+    match registry.get(ident) {
+        Some(record) => record.name.get().to_owned(),
+        None => registry.ended_name(ident).unwrap_or("ended long ago").to_owned(),
+    }
+}
+
+/// A line for each thread that keeps the process alive, with what it waits for.
+pub(crate) fn describe_wait(record: &Arc<Record>) -> String {
+    let who = format!("thread {:?} (ident {})", record.name.get(), record.ident());
+    match waiting(record) {
+        None => format!("{who} is running"),
+        Some(waiting) => {
+            let age = report::Age(waiting.since.elapsed());
+            let mut line = format!(
+                "{who} has waited {age} for {} {}, in a call at {}",
+                waiting.kind, waiting.object, waiting.site
+            );
+            for owner in &waiting.owners {
+                line += &format!(", owned by thread {:?} (ident {})", name_of(owner.ident), owner.ident);
+            }
+            line
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Thread names: whole for us, short for the kernel.
+
+use super::sys::PlainLock;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// A thread's name, which may change while others read it. Old names stay until the thread's
+/// record goes, so that a `&str` handed out stays good without a lock.
+pub(crate) struct Name {
+    now: AtomicPtr<Box<str>>,
+    // A name's box must not move when the list grows: boxed twice.
+    #[expect(clippy::vec_box)]
+    all: PlainLock<Vec<Box<Box<str>>>>,
+}
+
+impl Name {
+    pub(crate) fn new(name: String) -> Name {
+        let this = Name { now: AtomicPtr::new(std::ptr::null_mut()), all: PlainLock::new(Vec::new()) };
+        this.set(name);
+        this
+    }
+
+    pub(crate) fn set(&self, name: String) {
+        let mut all = self.all.lock();
+        all.push(Box::new(name.into_boxed_str()));
+        let last: *const Box<str> = &**all.last().expect("just pushed");
+        self.now.store(last.cast_mut(), Ordering::Release);
+    }
+
+    pub(crate) fn get(&self) -> &str {
+        // SAFETY: `now` points into a box of `all`, from which nothing is removed while `self`
+        // lives; the acquiring load sees the string that was written before it was stored.
+        unsafe { &*self.now.load(Ordering::Acquire) }
+    }
+}
+
+/// At most `max` bytes of `name`: itself, or a piece of its head, two dots and its tail.
+pub(crate) fn shorten(name: &str, max: usize) -> String {
+    let name = name.replace('\0', " ");
+    if name.len() <= max {
+        return name;
+    }
+    let tail = max * 3 / 5;
+    let mut head_end = max - tail - 2;
+    while !name.is_char_boundary(head_end) {
+        head_end -= 1;
+    }
+    let mut tail_start = name.len() - tail;
+    while !name.is_char_boundary(tail_start) {
+        tail_start += 1;
+    }
+    format!("{}..{}", &name[..head_end], &name[tail_start..])
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_survives() {
+        assert_eq!(shorten("raftstore-apply-worker-0007", 15), "raft..rker-0007");
+        assert_eq!(shorten("Thread-1", 15), "Thread-1");
+        assert_eq!(shorten("exactly15bytes!", 15), "exactly15bytes!");
+        assert_eq!(shorten("äöüäöüäöü-0007", 15), "äö..öü-0007");
+        for length in 0..40 {
+            assert!(shorten(&"é".repeat(length), 15).len() <= 15);
+        }
+    }
+
+    #[test]
+    fn an_old_name_stays_readable() {
+        let name = Name::new("before".into());
+        let before = name.get();
+        name.set("after".into());
+        assert_eq!((before, name.get()), ("before", "after"));
+    }
+}

@@ -1,0 +1,110 @@
+//! All threads that live, by ident.
+
+use super::record::{Life, Origin, Shared};
+use super::sys::{PlainGuard, PlainLock};
+use std::collections::{BTreeMap, VecDeque};
+
+/// How many ended threads are remembered by name, for locks they may have left behind.
+const REMEMBERED: usize = 1024;
+
+/// The table behind the lock.
+pub(crate) struct Registry {
+    threads: BTreeMap<u32, Shared>,
+    main: Option<Shared>,
+    last_ident: u32,
+    ended: VecDeque<(u32, Box<str>)>,
+}
+
+static REGISTRY: PlainLock<Registry> =
+    PlainLock::new(Registry { threads: BTreeMap::new(), main: None, last_ident: 0, ended: VecDeque::new() });
+
+/// The registry, locked. Taken after bucket locks, if any; no other lock is taken under it.
+pub(crate) fn lock() -> PlainGuard<'static, Registry> {
+    REGISTRY.lock()
+}
+
+impl Registry {
+    /// Gives the thread an ident and enters it.
+    pub(crate) fn add(&mut self, record: &Shared) -> u32 {
+        let ident = loop {
+            self.last_ident = self.last_ident.wrapping_add(1);
+            // After 2³² threads numbers come again; those of living threads are left out.
+            if self.last_ident != 0 && !self.threads.contains_key(&self.last_ident) {
+                break self.last_ident;
+            }
+        };
+        record.set_ident(ident);
+        if record.origin == Origin::Main {
+            self.main = Some(record.clone());
+        }
+        // The model's records must not outlive an iteration; it has no use for the table.
+        if !cfg!(loom) {
+            self.threads.insert(ident, record.clone());
+        }
+        ident
+    }
+
+    /// Takes a thread out that has ended.
+    pub(crate) fn remove(&mut self, record: &Shared) {
+        if self.threads.remove(&record.ident()).is_some() {
+            self.remember(record);
+        }
+    }
+
+    fn remember(&mut self, ended: &Shared) {
+        if self.ended.len() == REMEMBERED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back((ended.ident(), ended.name.get().into()));
+    }
+
+    /// Takes a thread out that never came to be.
+    pub(crate) fn forget(&mut self, record: &Shared) {
+        self.threads.remove(&record.ident());
+        record.set_ident(0);
+    }
+
+    pub(crate) fn get(&self, ident: u32) -> Option<&Shared> {
+        self.threads.get(&ident)
+    }
+
+    /// The name of a thread that has ended, if that was not too long ago.
+    pub(crate) fn ended_name(&self, ident: u32) -> Option<&str> {
+        self.ended.iter().rev().find(|(ended, _)| *ended == ident).map(|(_, name)| &**name)
+    }
+
+    pub(crate) fn main(&self) -> Option<&Shared> {
+        self.main.as_ref()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Shared> {
+        self.threads.values()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// The threads that the process must wait for before it ends, but for `me`.
+    pub(crate) fn keep_process<'a>(&'a self, me: &'a Shared) -> impl Iterator<Item = &'a Shared> {
+        self.iter().filter(|record| {
+            record.origin == Origin::Made
+                && !record.is_daemon()
+                && record.life() != Life::Finished
+                && record.ident() != me.ident()
+        })
+    }
+
+    /// In the child of a fork: only `me` is left, and it is the main thread now. Returns those
+    /// who are not here any more.
+    pub(crate) fn retain_only(&mut self, me: &Shared) -> Vec<Shared> {
+        let gone = std::mem::take(&mut self.threads).into_values();
+        let gone = gone.filter(|record| record.ident() != me.ident()).collect::<Vec<_>>();
+        for record in &gone {
+            self.remember(record);
+        }
+        self.threads.insert(me.ident(), me.clone());
+        self.main = Some(me.clone());
+        gone
+    }
+}

@@ -1,0 +1,142 @@
+//! Deadlocks, suspicions and orphans in words.
+
+use super::kind::Kind;
+use super::sys::PlainLock;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How sure a [`Report`] is, and of what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Confidence {
+    /// A deadlock: every wait of the cycle depends on an owned lock or a thread's end, and none
+    /// has a time limit. One of the waits fails with this report.
+    Proven,
+    /// A cycle in which a wait has a time limit: it ends by itself. Nobody is failed.
+    Timed,
+    /// A cycle through an unowned lock, which somebody outside may still release. Nobody is failed.
+    Suspected,
+    /// A wait for a lock whose holder has ended without releasing it. Nobody is failed.
+    Orphaned,
+}
+
+/// One thread's wait in a [`Report`], and whom it depends on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Link {
+    /// The waiting thread's name.
+    pub thread: String,
+    /// The waiting thread's ident.
+    pub ident: u32,
+    /// What kind of thing it waits for.
+    pub kind: Kind,
+    /// Which one: its name or the place where it was made.
+    pub object: String,
+    /// Where the waiting thread called.
+    pub called_at: String,
+    /// How long it has waited.
+    pub waited: Duration,
+    /// When the wait ends by itself, from now.
+    pub ends_in: Option<Duration>,
+    /// The thread that it depends on: who holds the lock, say.
+    pub holder: String,
+    /// The ident of that thread.
+    pub holder_ident: u32,
+    /// How it depends on that thread: `held by`, `last taken by` …
+    pub bond: &'static str,
+    /// Where that thread took it.
+    pub taken_at: Option<String>,
+}
+
+/// A cycle of waits, or a lock whose holder is gone. Prints as several lines of text that name
+/// the threads, what they wait for, who holds that, and where all of it was called.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// How sure this is.
+    pub confidence: Confidence,
+    /// The waits; each depends on the thread of the next one, the last on that of the first.
+    /// An orphaned lock's report has one.
+    pub links: Vec<Link>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let threads = match self.links.len() {
+            1 => "1 thread waits for itself".to_owned(),
+            n => format!("{n} threads wait for each other"),
+        };
+        match self.confidence {
+            Confidence::Proven => write!(f, "deadlock: {threads}")?,
+            Confidence::Timed => {
+                let ends = self.links.iter().filter_map(|link| link.ends_in).min().unwrap_or_default();
+                write!(f, "deadlock that ends by itself in {}: {threads}", Age(ends))?;
+            }
+            Confidence::Suspected => write!(f, "suspected deadlock: {threads}, if nobody else releases the lock")?,
+            Confidence::Orphaned => f.write_str("orphaned lock: its holder has ended without releasing it")?,
+        }
+        for link in &self.links {
+            write!(
+                f,
+                "\n  thread {:?} (ident {}) has waited {} for {} {}\n    in a call at {}\n    {} thread {:?} (ident {})",
+                link.thread,
+                link.ident,
+                Age(link.waited),
+                link.kind,
+                link.object,
+                link.called_at,
+                link.bond,
+                link.holder,
+                link.holder_ident,
+            )?;
+            if let Some(taken_at) = &link.taken_at {
+                write!(f, ", taken at {taken_at}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A length of time with as many digits as a reader wants.
+pub(crate) struct Age(pub(crate) Duration);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_millis() {
+            ms @ 0..1000 => write!(f, "{ms} ms"),
+            ms @ 1000..100_000 => write!(f, "{:.1} s", ms as f64 / 1000.0),
+            ms => write!(f, "{} s", ms / 1000),
+        }
+    }
+}
+
+type Hook = Arc<dyn Fn(&Report) + Send + Sync>;
+
+static HOOK: PlainLock<Option<Hook>> = PlainLock::new(None);
+
+/// Sets what is called with reports that fail nobody: deadlocks that end by themselves,
+/// suspicions, orphaned locks. Each is reported once. By default they are printed to stderr.
+///
+/// The hook runs on a thread that waits, which therefore takes longer to notice what it waits for;
+/// it may use anything of this library.
+///
+/// ```
+/// lisle::on_report(|report| eprintln!("{:?}: {report}", report.confidence));
+/// ```
+pub fn on_report(hook: impl Fn(&Report) + Send + Sync + 'static) {
+    *HOOK.lock() = Some(Arc::new(hook));
+}
+
+pub(super) fn publish(report: &Report) {
+    let hook = HOOK.lock().clone();
+    match hook {
+        Some(hook) => hook(report),
+        None => eprintln!("lisle: {report}"),
+    }
+}
+
+#[cfg(all(unix, not(loom)))]
+pub(super) fn lock_hook() -> super::sys::PlainGuard<'static, impl Sized> {
+    HOOK.lock()
+}

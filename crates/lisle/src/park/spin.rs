@@ -1,0 +1,53 @@
+//! Waiting a moment before sleeping.
+//!
+//! A sleep and a wake-up cost tens of microseconds, most waits are shorter. So a thread that must
+//! wait looks again a bounded number of times: first with processor pauses (the other thread runs
+//! on another core), then giving up its time slice in between (it may need ours). Both budgets
+//! adapt to the thread's luck: pauses are wasted on one core, yields are when the wait is long.
+
+use super::sys;
+use std::cell::Cell;
+
+/// Pauses double from 1; the budget is how many doublings. 2⁶ − 1 pauses are 0.3 to 3 µs.
+const MOST_DOUBLINGS: u32 = 6;
+const FEWEST_DOUBLINGS: u32 = 1;
+const MOST_YIELDS: u32 = 32;
+const FEWEST_YIELDS: u32 = 4;
+
+#[derive(Clone, Copy)]
+struct Luck {
+    doublings: u32,
+    yields: u32,
+}
+
+thread_local! {
+    static LUCK: Cell<Luck> = const { Cell::new(Luck { doublings: MOST_DOUBLINGS, yields: MOST_YIELDS }) };
+}
+
+/// Looks with `look` until it tells something or the thread's budget is spent.
+#[inline]
+pub(crate) fn spin_until<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    if cfg!(loom) {
+        return None;
+    }
+    let Luck { doublings, yields } = LUCK.get();
+    for doubling in 0..doublings {
+        for _ in 0..1 << doubling {
+            std::hint::spin_loop();
+        }
+        if let Some(seen) = look() {
+            LUCK.set(Luck { doublings: (doublings + 1).min(MOST_DOUBLINGS), yields });
+            return Some(seen);
+        }
+    }
+    let doublings = (doublings - 1).max(FEWEST_DOUBLINGS);
+    for _ in 0..yields {
+        sys::yield_now();
+        if let Some(seen) = look() {
+            LUCK.set(Luck { doublings, yields: (yields * 2).min(MOST_YIELDS) });
+            return Some(seen);
+        }
+    }
+    LUCK.set(Luck { doublings, yields: (yields / 2).max(FEWEST_YIELDS) });
+    None
+}

@@ -1,0 +1,120 @@
+//! Linux: the kernel's futex and `membarrier`.
+
+use super::FutexWait;
+use super::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::Once;
+use std::time::Instant;
+
+/// Sleeps while `word` holds `expected`, until woken or until `deadline`.
+pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> FutexWait {
+    // The time limit is relative: `Instant` does not say which clock reading it stands for, and
+    // FUTEX_WAIT without CLOCK_REALTIME counts on the monotonic clock, as `Instant` does.
+    let mut limit = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let limit_ptr = match deadline {
+        None => std::ptr::null(),
+        Some(at) => {
+            let left = at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return FutexWait::Expired;
+            }
+            limit.tv_sec = libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX);
+            limit.tv_nsec = left.subsec_nanos() as _;
+            &raw const limit
+        }
+    };
+    // SAFETY: `word` is a live, aligned 32-bit word for the length of the call, and `limit_ptr` is
+    // null or points to a timespec that outlives it. The kernel writes to neither.
+    let result = unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, expected, limit_ptr)
+    };
+    if result == 0 {
+        return FutexWait::Woken;
+    }
+    match std::io::Error::last_os_error().raw_os_error() {
+        Some(libc::ETIMEDOUT) => FutexWait::Expired,
+        Some(libc::EINTR) => FutexWait::Signalled,
+        _ => FutexWait::Woken, // EAGAIN: the word had changed
+    }
+}
+
+/// Wakes the one thread that may sleep on `word`.
+pub(crate) fn futex_wake(word: &AtomicU32) {
+    // SAFETY: FUTEX_WAKE only uses the address as a key; it reads and writes no memory there.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
+    }
+}
+
+const MEMBARRIER_PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
+const MEMBARRIER_REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
+
+/// Whether the light side of the barrier may be light: true once the kernel has taken our
+/// registration. A thread that still reads `false` uses the full exchange, which is always right.
+static ASYMMETRIC: AtomicBool = AtomicBool::new(false);
+static REGISTER: Once = Once::new();
+
+fn membarrier(command: libc::c_int) -> bool {
+    // SAFETY: membarrier takes no pointers; unknown commands answer EINVAL or ENOSYS.
+    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+}
+
+/// Registers this process for [`heavy_barrier`]; called when a thread first meets the library.
+pub(crate) fn register_barrier() {
+    REGISTER.call_once(|| {
+        if membarrier(MEMBARRIER_REGISTER_PRIVATE_EXPEDITED) {
+            ASYMMETRIC.store(true, Ordering::SeqCst);
+        }
+    });
+}
+
+/// True when a store followed by a load needs only [`light_barrier`] against [`heavy_barrier`];
+/// false: the store must be a sequentially consistent exchange.
+#[inline(always)]
+pub(crate) fn barrier_is_asymmetric() -> bool {
+    ASYMMETRIC.load(Ordering::Relaxed)
+}
+
+/// The cheap side of the asymmetric barrier: keeps the compiler from moving the load up. The
+/// processor may still do so; [`heavy_barrier`] on the other side makes up for it.
+#[inline(always)]
+pub(crate) fn light_barrier() {
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+}
+
+/// The dear side: when it returns, every running thread of the process has executed a full fence.
+/// Costs microseconds; only for a thread that is about to sleep, which costs more.
+pub(crate) fn heavy_barrier() {
+    register_barrier();
+    std::sync::atomic::fence(Ordering::SeqCst);
+    if barrier_is_asymmetric() && !membarrier(MEMBARRIER_PRIVATE_EXPEDITED) {
+        // The registration is gone (a child of a raw clone): renew it, once.
+        let renewed = membarrier(MEMBARRIER_REGISTER_PRIVATE_EXPEDITED) && membarrier(MEMBARRIER_PRIVATE_EXPEDITED);
+        assert!(renewed, "lisle: the kernel took back membarrier, on which unlocking relies");
+    }
+}
+
+/// Gives up the processor for a moment.
+#[inline]
+pub(crate) fn yield_now() {
+    std::thread::yield_now();
+}
+
+/// The kernel's id of the calling thread.
+pub(crate) fn native_id() -> u32 {
+    // SAFETY: gettid has no preconditions.
+    unsafe { libc::syscall(libc::SYS_gettid) as u32 }
+}
+
+/// Whether the calling thread is the process's main thread.
+pub(crate) fn is_main_thread() -> bool {
+    native_id() == std::process::id()
+}
+
+/// Tells the kernel a thread's name: at most 15 bytes, of which the tail is kept, because that is
+/// where the number is ("raftstore-apply-worker-0007" becomes "raft..rker-0007").
+pub(crate) fn set_native_name(name: &str) {
+    let short = super::super::name::shorten(name, 15);
+    let Ok(short) = std::ffi::CString::new(short) else { return };
+    // SAFETY: PR_SET_NAME reads a NUL-terminated string of which it takes 15 bytes.
+    unsafe { libc::prctl(libc::PR_SET_NAME, short.as_ptr(), 0, 0, 0) };
+}

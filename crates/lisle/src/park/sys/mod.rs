@@ -1,0 +1,59 @@
+//! What the lot needs of the system, three times over: Linux, plain `std`, and the model checker.
+//!
+//! The whole of it is a *futex* (wait while a word has a value; wake who waits), an asymmetric
+//! memory barrier, and a lock for the lot's own short critical sections. Everything above this
+//! folder is the same code on all three, so what the model explores is what runs.
+
+#[cfg(all(target_os = "linux", not(loom), not(lisle_portable)))]
+mod linux;
+#[cfg(all(target_os = "linux", not(loom), not(lisle_portable)))]
+pub(crate) use linux::*;
+
+#[cfg(all(not(loom), any(not(target_os = "linux"), lisle_portable)))]
+mod portable;
+#[cfg(all(not(loom), any(not(target_os = "linux"), lisle_portable)))]
+pub(crate) use portable::*;
+
+#[cfg(loom)]
+mod model;
+#[cfg(loom)]
+pub(crate) use model::*;
+
+mod inner_lock;
+pub(crate) use inner_lock::*;
+
+/// The lock of a bucket: one that the model checker can watch.
+#[cfg(not(loom))]
+pub(crate) type InnerLock<T> = PlainLock<T>;
+#[cfg(not(loom))]
+pub(crate) type InnerGuard<'a, T> = PlainGuard<'a, T>;
+
+/// Atomics that the model checker can watch.
+pub(crate) mod atomic {
+    #[cfg(loom)]
+    pub(crate) use loom::sync::atomic::*;
+    #[cfg(not(loom))]
+    pub(crate) use std::sync::atomic::*;
+}
+
+/// How a [`futex_wait`] ended. `Woken` may be spurious: the caller looks at its word again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FutexWait {
+    /// Somebody woke us, or the word had changed, or nobody knows why.
+    Woken,
+    /// The deadline passed.
+    Expired,
+    /// A signal handler ran on this thread.
+    Signalled,
+}
+
+/// Makes a function `const` except under the model checker, whose atomics cannot be made so.
+macro_rules! const_fn {
+    ($(#[$meta:meta])* $vis:vis const fn $($rest:tt)*) => {
+        #[cfg(not(loom))]
+        $(#[$meta])* $vis const fn $($rest)*
+        #[cfg(loom)]
+        $(#[$meta])* $vis fn $($rest)*
+    };
+}
+pub(crate) use const_fn;

@@ -1,0 +1,269 @@
+//! A wait from beginning to end.
+
+use super::kind::Kind;
+use super::lot::{self, Node, Queue};
+use super::parker::Woke;
+use super::record::Shared;
+use super::report::Report;
+use super::site::Site;
+use super::{current, deadlock};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// What a thread waits for, as far as others need to know.
+pub(crate) trait Subject: Sync {
+    /// Which one it is: `"name"`, or `made at file:line:column`.
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+
+    /// The threads that alone can end a wait of this kind. None if anybody could.
+    fn owners(&self, kind: Kind, found: &mut dyn FnMut(Owner)) {
+        let _ = (kind, found);
+    }
+}
+
+/// A thread that a wait depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner {
+    pub(crate) ident: u32,
+    pub(crate) bond: Bond,
+}
+
+/// How a wait depends on a thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bond {
+    /// The thread owns the lock, taken there.
+    Holds(Option<Site>),
+    /// The thread has taken the unowned lock, which others may release too.
+    Took(Option<Site>),
+    /// The thread waits for the lock and comes first.
+    Queues,
+    /// The thread has to end.
+    Runs,
+}
+
+impl Owner {
+    pub(crate) fn holds(ident: u32, site: Option<Site>) -> Owner {
+        Owner { ident, bond: Bond::Holds(site) }
+    }
+
+    pub(crate) fn took(ident: u32, site: Option<Site>) -> Owner {
+        Owner { ident, bond: Bond::Took(site) }
+    }
+
+    pub(crate) fn runs(ident: u32) -> Owner {
+        Owner { ident, bond: Bond::Runs }
+    }
+}
+
+/// A wait that is about to begin.
+pub(crate) struct Wait<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) subject: &'a dyn Subject,
+    /// Where the program called.
+    pub(crate) site: Site,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) interruptible: bool,
+    /// Ends the wait when a signal handler has run on this thread, for an embedder that must act
+    /// on signals between waits.
+    pub(crate) signals: bool,
+    /// Whether to look around a moment before sleeping. Not for a primitive that did so itself.
+    pub(crate) spin: bool,
+    /// Whether the call has no way to report a deadlock. If its wait closes a cycle, another of the
+    /// cycle's waits is failed.
+    pub(crate) unfailing: bool,
+    /// When the call began to wait, if this is not its first attempt: keeps the thread's place.
+    pub(crate) since: Option<Instant>,
+    /// A number that means something to the primitive (how many permits are wanted).
+    pub(crate) detail: u32,
+}
+
+impl<'a> Wait<'a> {
+    pub(crate) fn new(kind: Kind, subject: &'a dyn Subject, site: Site, deadline: Option<Instant>) -> Wait<'a> {
+        Wait {
+            kind,
+            subject,
+            site,
+            deadline,
+            interruptible: true,
+            signals: false,
+            spin: true,
+            unfailing: false,
+            since: None,
+            detail: 0,
+        }
+    }
+}
+
+/// How a wait can end.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Somebody took the thread out, with this token.
+    Granted(u32),
+    /// There was nothing to wait for when it came to it: look again.
+    Invalid,
+    TimedOut,
+    Interrupted,
+    Deadlocked(Box<Report>),
+    /// A signal handler has run, and the wait asked to be told.
+    Signalled,
+}
+
+/// Why a call that could have blocked came back without what it was called for.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The time limit passed.
+    TimedOut,
+    /// Another thread called [`interrupt`](crate::thread::Thread::interrupt) on this one.
+    Interrupted,
+    /// The wait could never have ended: it closed a cycle of waits, which the report names.
+    Deadlocked(Box<Report>),
+}
+
+impl WaitError {
+    /// Whether the time limit passed.
+    pub fn is_timed_out(&self) -> bool {
+        matches!(self, WaitError::TimedOut)
+    }
+
+    /// Whether the thread was interrupted.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, WaitError::Interrupted)
+    }
+
+    /// The report, if this was a deadlock.
+    pub fn deadlock(&self) -> Option<&Report> {
+        match self {
+            WaitError::Deadlocked(report) => Some(report),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitError::TimedOut => f.write_str("the time limit passed before the wait ended"),
+            WaitError::Interrupted => f.write_str("the wait was interrupted by another thread"),
+            WaitError::Deadlocked(report) => report.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for WaitError {}
+
+/// The key of a wait for something at this address.
+pub(crate) fn key_of<T: ?Sized>(at: &T) -> usize {
+    std::ptr::from_ref(at).cast::<()>().addr()
+}
+
+/// A wait is looked at for deadlock when it has lasted this long. Whoever closes a cycle waits
+/// too, so the last wait of a cycle always sees it whole.
+const DETECT_AFTER: Duration = Duration::from_millis(4);
+
+/// Waits at `key` for a grant, unless `validate` finds, under the bucket's lock, that there is
+/// nothing to wait for.
+pub(crate) fn park(key: usize, wait: &Wait<'_>, validate: impl FnOnce() -> bool) -> Outcome {
+    park_with(key, wait, validate, || {}, |_| {})
+}
+
+/// [`park`], with two calls on the way:
+/// - `before_sleep` when the thread can be found by granters, outside of the bucket's lock;
+/// - `on_leave(left)` under the bucket's lock when the wait ends by anything but a grant; `left`
+///   says whether others wait at the key.
+pub(crate) fn park_with(
+    key: usize,
+    wait: &Wait<'_>,
+    validate: impl FnOnce() -> bool,
+    before_sleep: impl FnOnce(),
+    on_leave: impl FnOnce(bool),
+) -> Outcome {
+    current::with(|me| {
+        let began = Instant::now();
+        let node = Node::new(key, me, wait, wait.since.unwrap_or(began));
+        me.parker.begin();
+        {
+            let queue = lot::lock_bucket(key);
+            let refused = if !validate() {
+                Some(Outcome::Invalid)
+            } else if wait.interruptible && me.take_interrupt() {
+                Some(Outcome::Interrupted)
+            } else if wait.deadline.is_some_and(|at| at <= began) {
+                Some(Outcome::TimedOut)
+            } else {
+                None
+            };
+            if let Some(outcome) = refused {
+                drop(queue);
+                me.parker.end();
+                return outcome;
+            }
+            me.epoch.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            queue.insert(&node, wait.since.is_some());
+        }
+        before_sleep();
+        let outcome = sleep(me, &node, wait, on_leave);
+        me.parker.end();
+        me.stats.note(wait.kind, began.elapsed());
+        outcome
+    })
+}
+
+/// The sleeping part of a wait: until somebody takes the node out or the thread does so itself.
+fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool)) -> Outcome {
+    let mut on_leave = Some(on_leave);
+    let mut leave = |queue: &Queue| {
+        queue.remove(node);
+        if let Some(on_leave) = on_leave.take() {
+            on_leave(queue.of_key(node.key).next().is_some());
+        }
+    };
+    // Nobody is failed or reported for a wait without owners: it is not looked at.
+    let mut look_at = wait.kind.may_have_owner().then(|| node.since.max(Instant::now()) + DETECT_AFTER);
+    let mut spin = wait.spin;
+    let outcome = loop {
+        // An interrupt that came before the parker could be poked.
+        if wait.interruptible && me.is_interrupted() {
+            break Outcome::Interrupted;
+        }
+        let until = match (wait.deadline, look_at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        match me.parker.wait(until, std::mem::take(&mut spin)) {
+            Woke::Granted => return Outcome::Granted(node.token.get()),
+            Woke::Poked => {
+                if me.take_look_again()
+                    && let Some(report) = deadlock::look(me, node, &mut leave)
+                {
+                    return Outcome::Deadlocked(report);
+                }
+            }
+            Woke::Signalled if wait.signals => break Outcome::Signalled,
+            Woke::Signalled => {}
+            Woke::Expired => {
+                if wait.deadline.is_some_and(|at| cfg!(loom) || at <= Instant::now()) {
+                    break Outcome::TimedOut;
+                }
+                look_at = None;
+                if let Some(report) = deadlock::look(me, node, &mut leave) {
+                    return Outcome::Deadlocked(report);
+                }
+            }
+        }
+    };
+    {
+        let queue = lot::lock_bucket(node.key);
+        if node.queued.get() {
+            leave(&queue);
+            drop(queue);
+            if matches!(outcome, Outcome::Interrupted) {
+                me.take_interrupt();
+            }
+            return outcome;
+        }
+    }
+    // Somebody has taken us out: the grant is on its way and counts, an interrupt stays pending.
+    while me.parker.wait(None, true) != Woke::Granted {}
+    Outcome::Granted(node.token.get())
+}

@@ -1,0 +1,8 @@
+//! Locks and other places where threads meet.
+
+mod condvar;
+mod mutex;
+pub(crate) mod raw_mutex;
+
+pub use condvar::Condvar;
+pub use mutex::{Mutex, MutexGuard};
