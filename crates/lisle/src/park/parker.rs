@@ -1,7 +1,8 @@
 //! One thread's sleep: a futex word, spun on for a bounded while before the thread sleeps.
 
 use super::spin;
-use super::sys::{self, FutexWait, atomic::AtomicU32, atomic::Ordering};
+use super::sys::atomic::{AtomicU32, Ordering, fence};
+use super::sys::{self, FutexWait};
 use std::time::Instant;
 
 /// | state | the thread | who leaves it, and to what |
@@ -35,9 +36,11 @@ impl Parker {
         Parker(AtomicU32::new(IDLE))
     }
 
-    /// Begins a wait; called before anybody can find the thread's node.
+    /// Begins a wait; called before anybody can find the thread's node. What the thread reads
+    /// afterwards is at least as new as what was written before a poke that found it `IDLE`.
     pub(crate) fn begin(&self) {
         self.0.store(WAITING, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
     }
 
     /// Ends a wait whose node the thread took out itself, or that was granted.
@@ -54,12 +57,12 @@ impl Parker {
             if let Some(woke) = self.take_news() {
                 return woke;
             }
-            if self.0.compare_exchange(WAITING, SLEEPING, Ordering::SeqCst, Ordering::Acquire).is_err() {
+            if self.0.compare_exchange(WAITING, SLEEPING, Ordering::AcqRel, Ordering::Acquire).is_err() {
                 continue;
             }
             let ended = sys::futex_wait(&self.0, SLEEPING, deadline);
             // Whatever ended the sleep, a grant or poke that is there by now is the answer.
-            if self.0.compare_exchange(SLEEPING, WAITING, Ordering::SeqCst, Ordering::Acquire).is_err() {
+            if self.0.compare_exchange(SLEEPING, WAITING, Ordering::AcqRel, Ordering::Acquire).is_err() {
                 continue;
             }
             match ended {
@@ -76,7 +79,7 @@ impl Parker {
             GRANTED => Some(Woke::Granted),
             POKED => {
                 // Lost only to a grant, which the next look finds.
-                let _ = self.0.compare_exchange(POKED, WAITING, Ordering::SeqCst, Ordering::Relaxed);
+                let _ = self.0.compare_exchange(POKED, WAITING, Ordering::AcqRel, Ordering::Relaxed);
                 Some(Woke::Poked)
             }
             _ => None,
@@ -85,16 +88,16 @@ impl Parker {
 
     /// Grants the wait. To be called once, by who took the thread's node out of its bucket.
     pub(crate) fn grant(&self) {
-        if self.0.swap(GRANTED, Ordering::SeqCst) == SLEEPING {
+        if self.0.swap(GRANTED, Ordering::AcqRel) == SLEEPING {
             sys::futex_wake(&self.0);
         }
     }
 
     /// Makes the thread look around if it waits.
     pub(crate) fn poke(&self) {
-        let mut now = self.0.load(Ordering::SeqCst);
+        let mut now = self.0.load(Ordering::Relaxed);
         while now == WAITING || now == SLEEPING {
-            match self.0.compare_exchange(now, POKED, Ordering::SeqCst, Ordering::SeqCst) {
+            match self.0.compare_exchange(now, POKED, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(SLEEPING) => return sys::futex_wake(&self.0),
                 Ok(_) => return,
                 Err(seen) => now = seen,

@@ -4,7 +4,7 @@ use super::lot::Node;
 use super::name::Name;
 use super::parker::Parker;
 use super::stats::Stats;
-use super::sys::atomic::{AtomicBool, AtomicU32, Ordering};
+use super::sys::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use super::sys::{self};
 use super::wait::{Owner, Subject};
 use super::{Choice, Kind, unpark};
@@ -154,28 +154,29 @@ impl Record {
     /// Asks the thread to leave its present or next interruptible wait.
     pub(crate) fn interrupt(&self) {
         // The waiting thread does the reverse: says that it waits, then reads the flag. One of
-        // the two sees the other, because both sides are sequentially consistent.
-        self.interrupt.store(true, Ordering::SeqCst);
+        // the two sees the other, because both have a full fence in between.
+        self.interrupt.store(true, Ordering::Release);
+        fence(Ordering::SeqCst);
         self.parker.poke();
     }
 
     /// Makes the thread look for a deadlock again.
     pub(super) fn look_again(&self) {
-        self.look_again.store(true, Ordering::SeqCst);
+        self.look_again.store(true, Ordering::Release);
         self.parker.poke();
     }
 
     pub(super) fn take_look_again(&self) -> bool {
-        self.look_again.swap(false, Ordering::SeqCst)
+        self.look_again.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn is_interrupted(&self) -> bool {
-        self.interrupt.load(Ordering::SeqCst)
+        self.interrupt.load(Ordering::Acquire)
     }
 
     /// Reads and clears the flag.
     pub(crate) fn take_interrupt(&self) -> bool {
-        self.is_interrupted() && self.interrupt.swap(false, Ordering::SeqCst)
+        self.is_interrupted() && self.interrupt.swap(false, Ordering::AcqRel)
     }
 }
 

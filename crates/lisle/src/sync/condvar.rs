@@ -138,10 +138,15 @@ impl Condvar {
     ) -> Result<(), WaitError> {
         // One deadline for all rounds.
         let limit = limit.deadline().map_or(Limit::Never, Limit::Until);
-        let mut waited = Ok(());
+        let mut timed_out = false;
         while condition(&mut **guard) {
-            waited?; // a time-out counts only if the condition still holds afterwards
-            waited = self.wait_within(guard, limit, site);
+            if timed_out {
+                return Err(WaitError::TimedOut); // counts only if the condition still holds
+            }
+            match self.wait_within(guard, limit, site) {
+                Err(WaitError::TimedOut) => timed_out = true,
+                other => other?,
+            }
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Locks and other places where threads meet.
 
 mod condvar;
+#[cfg(all(test, loom))]
+mod model;
 mod mutex;
 pub(crate) mod raw_mutex;
 

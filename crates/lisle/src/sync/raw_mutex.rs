@@ -1,6 +1,7 @@
 //! The state machine under `Mutex` and `ReentrantMutex`: 16 bytes that know their holder.
 
-use crate::park::sys::{self, atomic::AtomicU64, atomic::Ordering, const_fn};
+use crate::park::sys::atomic::{AtomicU64, Ordering, fence};
+use crate::park::sys::{self, const_fn};
 use crate::park::{Choice, Kind, Label, Limit, Outcome, Owner, Site, Subject, Wait, WaitError};
 use crate::park::{current, key_of, park_with, site, spin, unpark};
 use std::cell::Cell;
@@ -120,7 +121,7 @@ impl RawMutex {
             woken = false;
             sys::heavy_barrier();
             let must_wait =
-                || self.owner.load(Ordering::SeqCst) != 0 && self.label.flags(Ordering::SeqCst) & WAITERS != 0;
+                || self.owner.load(Ordering::Relaxed) != 0 && self.label.flags(Ordering::Relaxed) & WAITERS != 0;
             let on_leave = |left: bool| {
                 if !left {
                     self.label.change(0, WAITERS);
@@ -154,8 +155,9 @@ impl RawMutex {
 
     /// Releases the lock and hands it to the thread that has waited longest, if one waits.
     pub(crate) fn unlock_fair(&self) {
-        self.owner.swap(0, Ordering::SeqCst);
-        if self.label.flags(Ordering::SeqCst) & WAITERS != 0 {
+        self.owner.store(0, Ordering::Release);
+        fence(Ordering::SeqCst);
+        if self.label.flags(Ordering::Relaxed) & WAITERS != 0 {
             self.unlock_slow(true);
         }
     }
