@@ -49,7 +49,6 @@ extern "C" fn in_child() {
     let Some(mut held) = take() else { return };
     held.lot.clear();
     let gone: Vec<Shared> = current::with(|me| {
-        me.parker.end();
         me.meet_system();
         held.registry.retain_only(me)
     });

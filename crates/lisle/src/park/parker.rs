@@ -7,12 +7,13 @@ use std::time::Instant;
 
 /// | state | the thread | who leaves it, and to what |
 /// |---|---|---|
-/// | `IDLE` | does not wait | itself, to `WAITING`, before its node is in a bucket |
+/// | `IDLE` | has never waited | itself, to `WAITING`, before its node is in a bucket |
 /// | `WAITING` | its node is or was in a bucket; it spins | itself, to `SLEEPING`; a granter or poker |
 /// | `SLEEPING` | sleeps on this word | a granter or poker, who also wakes it; itself, when the sleep ends |
 /// | `POKED` | shall look around: it may have been interrupted | itself, to `WAITING`; a granter |
-/// | `GRANTED` | its node was taken out for it | itself, to `IDLE` |
+/// | `GRANTED` | its node was taken out for it | itself, to `WAITING`, at its next wait |
 ///
+/// A wait that the thread ends itself leaves `WAITING` behind; a poke that comes then does nothing.
 /// Only who has taken the node out of the bucket grants, so there is one grant per wait.
 pub(crate) struct Parker(AtomicU32);
 
@@ -37,15 +38,10 @@ impl Parker {
     }
 
     /// Begins a wait; called before anybody can find the thread's node. What the thread reads
-    /// afterwards is at least as new as what was written before a poke that found it `IDLE`.
+    /// afterwards is at least as new as what was written before a poke that came too early.
     pub(crate) fn begin(&self) {
-        self.0.store(WAITING, Ordering::Relaxed);
+        self.0.swap(WAITING, Ordering::AcqRel);
         fence(Ordering::SeqCst);
-    }
-
-    /// Ends a wait whose node the thread took out itself, or that was granted.
-    pub(crate) fn end(&self) {
-        self.0.store(IDLE, Ordering::Relaxed);
     }
 
     /// Waits for a grant or a poke, at most until `deadline`. Spins first if `spin`.

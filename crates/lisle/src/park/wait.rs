@@ -194,8 +194,6 @@ pub(crate) fn park_with(
                 None
             };
             if let Some(outcome) = refused {
-                drop(queue);
-                me.parker.end();
                 return outcome;
             }
             me.epoch.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -203,7 +201,6 @@ pub(crate) fn park_with(
         }
         before_sleep();
         let outcome = sleep(me, &node, wait, on_leave);
-        me.parker.end();
         me.stats.note(wait.kind, began.elapsed());
         outcome
     })
