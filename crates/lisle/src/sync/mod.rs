@@ -5,6 +5,10 @@ mod condvar;
 mod model;
 mod mutex;
 pub(crate) mod raw_mutex;
+mod reentrant_mutex;
+#[cfg(all(test, not(loom)))]
+mod testing;
 
 pub use condvar::Condvar;
 pub use mutex::{Mutex, MutexGuard};
+pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
