@@ -1,6 +1,7 @@
 //! Locks and other places where threads meet.
 
 mod condvar;
+mod event;
 #[cfg(all(test, loom))]
 mod model;
 mod mutex;
@@ -10,5 +11,6 @@ mod reentrant_mutex;
 mod testing;
 
 pub use condvar::Condvar;
+pub use event::Event;
 pub use mutex::{Mutex, MutexGuard};
 pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
