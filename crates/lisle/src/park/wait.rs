@@ -216,7 +216,8 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
         }
     };
     // Nobody is failed or reported for a wait without owners: it is not looked at.
-    let mut look_at = (wait.kind.may_have_owner() && !cfg!(loom)).then(|| node.since.max(Instant::now()) + DETECT_AFTER);
+    let mut look_at =
+        (wait.kind.may_have_owner() && !cfg!(loom)).then(|| node.since.max(Instant::now()) + DETECT_AFTER);
     let mut spin = wait.spin;
     let outcome = loop {
         // An interrupt that came before the parker could be poked.
