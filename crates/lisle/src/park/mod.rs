@@ -39,6 +39,8 @@ pub(crate) mod wait;
 
 #[cfg(loom)]
 pub(crate) mod model;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 pub(crate) use kind::Kind;
 pub(crate) use label::Label;

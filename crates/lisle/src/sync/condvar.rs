@@ -2,7 +2,7 @@
 
 use super::mutex::MutexGuard;
 use crate::park::sys::{atomic::Ordering, const_fn};
-use crate::park::{Kind, Label, Limit, Outcome, Site, Subject, Wait, WaitError};
+use crate::park::{Kind, Label, Limit, Site, Subject, Wait, WaitError};
 use crate::park::{key_of, park_with, unpark_all, unpark_one};
 use std::fmt;
 use std::panic::Location;
@@ -171,12 +171,7 @@ impl Condvar {
         if released {
             mutex.lock_unfailing(Kind::Mutex, site);
         }
-        match outcome {
-            Outcome::Granted(_) | Outcome::Invalid | Outcome::Signalled => Ok(()),
-            Outcome::TimedOut => Err(WaitError::TimedOut),
-            Outcome::Interrupted => Err(WaitError::Interrupted),
-            Outcome::Deadlocked(report) => Err(WaitError::Deadlocked(report)),
-        }
+        outcome.settle().map(drop)
     }
 
     fn note_left(&self, left: bool) {
