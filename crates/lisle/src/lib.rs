@@ -5,3 +5,4 @@ pub use park::report::{Confidence, Link, Report, on_report};
 pub use park::stats::{WaitStat, WaitStats};
 pub use park::wait::WaitError;
 pub mod sync;
+pub mod thread;
