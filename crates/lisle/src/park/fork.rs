@@ -1,6 +1,7 @@
 //! What becomes of the lot in the child of a `fork`: it starts empty, with one thread.
 
 use super::lot::WholeLot;
+use super::names::{self, Names};
 use super::record::{Life, Shared};
 use super::registry::{self, Registry};
 use super::sys::PlainGuard;
@@ -13,6 +14,7 @@ use std::sync::Once;
 struct Held {
     lot: WholeLot,
     registry: PlainGuard<'static, Registry>,
+    names: PlainGuard<'static, Names>,
     hooks: Vec<Box<dyn Any>>,
 }
 
@@ -33,7 +35,7 @@ pub(super) fn watch() {
 extern "C" fn prepare() {
     current::with(|_| ()); // adopts the thread while that can still take locks
     let hooks: Vec<Box<dyn Any>> = vec![Box::new(report::lock_hook())];
-    let held = Held { hooks, lot: WholeLot::lock(), registry: registry::lock() };
+    let held = Held { hooks, lot: WholeLot::lock(), registry: registry::lock(), names: names::lock() };
     HELD.with(|slot| *slot.borrow_mut() = Some(held));
 }
 
@@ -57,6 +59,7 @@ extern "C" fn in_child() {
         // nobody has to be woken.
         record.mark(Life::Finished);
     }
+    drop(held.names);
     drop(held.registry);
     drop(held.lot);
     drop(held.hooks);
