@@ -6,7 +6,9 @@ mod event;
 mod model;
 mod mutex;
 pub(crate) mod raw_mutex;
+mod raw_semaphore;
 mod reentrant_mutex;
+mod semaphore;
 #[cfg(all(test, not(loom)))]
 mod testing;
 
@@ -14,3 +16,4 @@ pub use condvar::Condvar;
 pub use event::Event;
 pub use mutex::{Mutex, MutexGuard};
 pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
+pub use semaphore::{BoundedSemaphore, Permit, ReleaseError, Semaphore};
