@@ -6,3 +6,4 @@ pub use park::stats::{WaitStat, WaitStats};
 pub use park::wait::WaitError;
 pub mod queue;
 pub mod sync;
+pub mod thread;

@@ -12,7 +12,7 @@ use super::record::{Record, Shared};
 use super::registry;
 use super::report::{self, Confidence, Link, Report};
 use super::site::Site;
-use super::sys::PlainLock;
+use super::sys::{PlainGuard, PlainLock};
 use super::wait::{Bond, Owner, Subject, Wait};
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -201,11 +201,19 @@ fn confidence(way: &[Step]) -> Confidence {
     }
 }
 
+const REMEMBERED: usize = 256;
+
+type Reported = VecDeque<(u64, u64)>;
+
+static REPORTED: PlainLock<Reported> = PlainLock::new(VecDeque::new());
+
+/// What has been reported, locked; no other lock is taken under it.
+pub(super) fn lock_reported() -> PlainGuard<'static, Reported> {
+    REPORTED.lock()
+}
+
 /// Whether this was not reported before: the same cycle is found by each of its threads.
 fn is_news(way: &[Step], confidence: Confidence) -> bool {
-    const REMEMBERED: usize = 256;
-    static REPORTED: PlainLock<VecDeque<(u64, u64)>> = PlainLock::new(VecDeque::new());
-
     // Two sums that do not depend on where in the cycle one starts. An orphan is a matter of the
     // lock and its holder, whoever waits.
     let mut sums = (0u64, 0u64);
@@ -216,7 +224,7 @@ fn is_news(way: &[Step], confidence: Confidence) -> bool {
         sums.0 = sums.0.wrapping_add(mix(a, b));
         sums.1 = sums.1.wrapping_add(mix(b, !a));
     }
-    let mut reported = REPORTED.lock();
+    let mut reported = lock_reported();
     if reported.contains(&sums) {
         return false;
     }

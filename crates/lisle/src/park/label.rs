@@ -46,10 +46,11 @@ impl Label {
     }
 
     /// Sets the flags to what `change` makes of them, or leaves them when it says `None`; tells
-    /// what they were, as `Ok` if changed.
+    /// what they were, as `Ok` if changed. Either way the caller sees what was done before the flags
+    /// became so.
     #[inline]
     pub(crate) fn update(&self, mut change: impl FnMut(usize) -> Option<usize>) -> Result<usize, usize> {
-        let mut now = self.0.load(Ordering::Relaxed);
+        let mut now = self.0.load(Ordering::Acquire);
         loop {
             let flags = now.addr() & FLAGS;
             let Some(new) = change(flags) else { return Err(flags) };

@@ -108,6 +108,19 @@ pub(crate) enum Outcome {
     Signalled,
 }
 
+impl Outcome {
+    /// What a call makes of it: the token of a grant, or `None` if there is to be another look.
+    pub(crate) fn settle(self) -> Result<Option<u32>, WaitError> {
+        match self {
+            Outcome::Granted(token) => Ok(Some(token)),
+            Outcome::Invalid | Outcome::Signalled => Ok(None),
+            Outcome::TimedOut => Err(WaitError::TimedOut),
+            Outcome::Interrupted => Err(WaitError::Interrupted),
+            Outcome::Deadlocked(report) => Err(WaitError::Deadlocked(report)),
+        }
+    }
+}
+
 /// Why a call that could have blocked came back without what it was called for.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -169,8 +182,8 @@ pub(crate) fn park(key: usize, wait: &Wait<'_>, validate: impl FnOnce() -> bool)
 
 /// [`park`], with two calls on the way:
 /// - `before_sleep` when the thread can be found by granters, outside of the bucket's lock;
-/// - `on_leave(left)` under the bucket's lock when the wait ends by anything but a grant; `left`
-///   says whether others wait at the key.
+/// - `on_leave(left)` under the bucket's lock when a valid wait ends by anything but a grant, even
+///   before it began; `left` says whether others wait at the key.
 pub(crate) fn park_with(
     key: usize,
     wait: &Wait<'_>,
@@ -194,8 +207,9 @@ pub(crate) fn park_with(
                 None
             };
             if let Some(outcome) = refused {
-                drop(queue);
-                me.parker.end();
+                if !matches!(outcome, Outcome::Invalid) {
+                    on_leave(queue.of_key(key).next().is_some());
+                }
                 return outcome;
             }
             me.epoch.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -203,7 +217,6 @@ pub(crate) fn park_with(
         }
         before_sleep();
         let outcome = sleep(me, &node, wait, on_leave);
-        me.parker.end();
         me.stats.note(wait.kind, began.elapsed());
         outcome
     })
@@ -219,7 +232,8 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
         }
     };
     // Nobody is failed or reported for a wait without owners: it is not looked at.
-    let mut look_at = wait.kind.may_have_owner().then(|| node.since.max(Instant::now()) + DETECT_AFTER);
+    let mut look_at =
+        (wait.kind.may_have_owner() && !cfg!(loom)).then(|| node.since.max(Instant::now()) + DETECT_AFTER);
     let mut spin = wait.spin;
     let outcome = loop {
         // An interrupt that came before the parker could be poked.

@@ -2,7 +2,7 @@
 
 use super::mutex::MutexGuard;
 use crate::park::sys::{atomic::Ordering, const_fn};
-use crate::park::{Kind, Label, Limit, Outcome, Site, Subject, Wait, WaitError};
+use crate::park::{Kind, Label, Limit, Site, Subject, Wait, WaitError};
 use crate::park::{key_of, park_with, unpark_all, unpark_one};
 use std::fmt;
 use std::panic::Location;
@@ -138,10 +138,15 @@ impl Condvar {
     ) -> Result<(), WaitError> {
         // One deadline for all rounds.
         let limit = limit.deadline().map_or(Limit::Never, Limit::Until);
-        let mut waited = Ok(());
+        let mut timed_out = false;
         while condition(&mut **guard) {
-            waited?; // a time-out counts only if the condition still holds afterwards
-            waited = self.wait_within(guard, limit, site);
+            if timed_out {
+                return Err(WaitError::TimedOut); // counts only if the condition still holds
+            }
+            match self.wait_within(guard, limit, site) {
+                Err(WaitError::TimedOut) => timed_out = true,
+                other => other?,
+            }
         }
         Ok(())
     }
@@ -166,12 +171,7 @@ impl Condvar {
         if released {
             mutex.lock_unfailing(Kind::Mutex, site);
         }
-        match outcome {
-            Outcome::Granted(_) | Outcome::Invalid | Outcome::Signalled => Ok(()),
-            Outcome::TimedOut => Err(WaitError::TimedOut),
-            Outcome::Interrupted => Err(WaitError::Interrupted),
-            Outcome::Deadlocked(report) => Err(WaitError::Deadlocked(report)),
-        }
+        outcome.settle().map(drop)
     }
 
     fn note_left(&self, left: bool) {

@@ -1,8 +1,10 @@
 //! The state machine under `Mutex` and `ReentrantMutex`: 16 bytes that know their holder.
 
-use crate::park::sys::{self, atomic::AtomicU64, atomic::Ordering, const_fn};
-use crate::park::{Choice, Kind, Label, Limit, Outcome, Owner, Site, Subject, Wait, WaitError};
-use crate::park::{current, key_of, park_with, site, spin, unpark};
+use crate::park::spin::{self, Pace};
+use crate::park::sys::atomic::{AtomicU64, Ordering, fence};
+use crate::park::sys::{self, const_fn};
+use crate::park::{Choice, Kind, Label, Limit, Owner, Site, Subject, Wait, WaitError};
+use crate::park::{current, key_of, park_with, site, unpark};
 use std::cell::Cell;
 use std::fmt;
 use std::time::Instant;
@@ -108,7 +110,8 @@ impl RawMutex {
         loop {
             let late = wait.deadline.is_some_and(|at| at <= began);
             let free = || (self.owner.load(Ordering::Relaxed) == 0 && self.acquire(mine)).then_some(());
-            if !late && spin::spin_until(free).is_some() {
+            let taken = if late { free() } else { spin::spin_at(Pace::Backoff, free) };
+            if taken.is_some() {
                 if woken {
                     self.label.change(0, WOKEN);
                 }
@@ -120,19 +123,16 @@ impl RawMutex {
             woken = false;
             sys::heavy_barrier();
             let must_wait =
-                || self.owner.load(Ordering::SeqCst) != 0 && self.label.flags(Ordering::SeqCst) & WAITERS != 0;
+                || self.owner.load(Ordering::Relaxed) != 0 && self.label.flags(Ordering::Relaxed) & WAITERS != 0;
             let on_leave = |left: bool| {
                 if !left {
                     self.label.change(0, WAITERS);
                 }
             };
-            match park_with(key_of(self), &wait, must_wait, || {}, on_leave) {
-                Outcome::Granted(HANDED) => return Ok(()),
-                Outcome::Granted(_) => woken = true,
-                Outcome::Invalid | Outcome::Signalled => {}
-                Outcome::TimedOut => return Err(WaitError::TimedOut),
-                Outcome::Interrupted => return Err(WaitError::Interrupted),
-                Outcome::Deadlocked(report) => return Err(WaitError::Deadlocked(report)),
+            match park_with(key_of(self), &wait, must_wait, || {}, on_leave).settle()? {
+                Some(HANDED) => return Ok(()),
+                Some(_) => woken = true,
+                None => {}
             }
             wait.since = Some(began);
         }
@@ -154,8 +154,9 @@ impl RawMutex {
 
     /// Releases the lock and hands it to the thread that has waited longest, if one waits.
     pub(crate) fn unlock_fair(&self) {
-        self.owner.swap(0, Ordering::SeqCst);
-        if self.label.flags(Ordering::SeqCst) & WAITERS != 0 {
+        self.owner.store(0, Ordering::Release);
+        fence(Ordering::SeqCst);
+        if self.label.flags(Ordering::Relaxed) & WAITERS != 0 {
             self.unlock_slow(true);
         }
     }

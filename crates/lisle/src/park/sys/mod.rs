@@ -22,6 +22,13 @@ pub(crate) use model::*;
 mod inner_lock;
 pub(crate) use inner_lock::*;
 
+/// Has `handler` run when the process ends in order: `main` returns or somebody calls `exit`.
+pub(crate) fn at_exit(handler: extern "C" fn()) {
+    // SAFETY: the handler is a plain function that lives as long as the image. It is refused only
+    // for want of memory, and then the process ends without it.
+    unsafe { libc::atexit(handler) };
+}
+
 /// The lock of a bucket: one that the model checker can watch.
 #[cfg(not(loom))]
 pub(crate) type InnerLock<T> = PlainLock<T>;
