@@ -2,6 +2,7 @@
 
 use super::site::Site;
 use super::sys::{atomic::AtomicPtr, atomic::Ordering, const_fn};
+use super::wait::Subject;
 use std::fmt;
 use std::panic::Location;
 
@@ -113,6 +114,13 @@ impl fmt::Display for Label {
             Ok(named) => write!(f, "{:?}", named.name),
             Err(site) => write!(f, "made at {site}"),
         }
+    }
+}
+
+/// What has no owners needs no more than this to be waited for.
+impl Subject for Label {
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 

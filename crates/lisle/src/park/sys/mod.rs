@@ -54,6 +54,23 @@ pub(crate) enum FutexWait {
     Signalled,
 }
 
+/// What stands between a store and a load of something else that a waiter sets before it passes
+/// [`heavy_barrier`] and looks at what was stored: one of the two sees the other.
+#[inline(always)]
+pub(crate) fn cheap_barrier() {
+    if barrier_is_asymmetric() {
+        light_barrier();
+    } else {
+        full_barrier();
+    }
+}
+
+#[cold]
+fn full_barrier() {
+    register_barrier(); // so that the next one is cheap, where the system allows it
+    atomic::fence(atomic::Ordering::SeqCst);
+}
+
 /// Makes a function `const` except under the model checker, whose atomics cannot be made so.
 macro_rules! const_fn {
     ($(#[$meta:meta])* $vis:vis const fn $($rest:tt)*) => {
