@@ -40,6 +40,12 @@ fn must_look(word: u64) -> bool {
     word & CLOSED != 0 || word & (WAITERS | WOKEN) == WAITERS
 }
 
+/// Whether there is room for `n` more permits.
+#[inline(always)]
+fn has_room(word: u64, n: u32, most: u32) -> bool {
+    permits(word).checked_add(n).is_some_and(|all| all <= most)
+}
+
 /// There would be more permits than there may be.
 pub(super) struct TooMany;
 
@@ -146,12 +152,27 @@ impl RawSemaphore {
     /// Adds `n` permits, unless there would be more than `most`.
     #[inline(always)]
     pub(super) fn release(&self, n: u32, most: u32) -> Result<(), TooMany> {
+        let mut now = self.0.load(Ordering::Relaxed);
+        while now & (WAITERS | CLOSED) == 0 {
+            if !has_room(now, n, most) {
+                return Err(TooMany);
+            }
+            let new = now + u64::from(n);
+            match self.0.compare_exchange_weak(now, new, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(seen) => now = seen,
+            }
+        }
+        self.release_slow(n, most)
+    }
+
+    #[cold]
+    fn release_slow(&self, n: u32, most: u32) -> Result<(), TooMany> {
         let mut look = false;
         let added = self.update(|now| {
-            let all = permits(now).checked_add(n).filter(|all| *all <= most)?;
             look = must_look(now);
             let closed = if look { CLOSED } else { 0 };
-            Some(now & !u64::from(u32::MAX) | u64::from(all) | closed)
+            has_room(now, n, most).then(|| now + u64::from(n) | closed)
         });
         if look && added.is_some() {
             self.serve(n > 1);
