@@ -2,6 +2,7 @@
 
 mod condvar;
 mod event;
+mod lock;
 #[cfg(all(test, loom))]
 mod model;
 mod mutex;
@@ -14,6 +15,7 @@ mod testing;
 
 pub use condvar::Condvar;
 pub use event::Event;
+pub use lock::{Lock, LockGuard, NotLocked};
 pub use mutex::{Mutex, MutexGuard};
 pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
 pub use semaphore::{BoundedSemaphore, Permit, ReleaseError, Semaphore};
