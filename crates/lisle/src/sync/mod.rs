@@ -1,5 +1,6 @@
 //! Locks and other places where threads meet.
 
+mod barrier;
 mod condvar;
 mod event;
 mod lock;
@@ -13,6 +14,7 @@ mod semaphore;
 #[cfg(all(test, not(loom)))]
 mod testing;
 
+pub use barrier::{Barrier, BarrierError, BarrierWaitResult};
 pub use condvar::Condvar;
 pub use event::Event;
 pub use lock::{Lock, LockGuard, NotLocked};
