@@ -70,6 +70,18 @@ impl Label {
         flags
     }
 
+    /// Sets the flags in `set`, in one instruction since it does not ask what they were.
+    #[inline(always)]
+    pub(crate) fn set(&self, set: usize) {
+        self.0.fetch_or(set, Ordering::SeqCst);
+    }
+
+    /// Clears the flags in `clear`, likewise.
+    #[inline(always)]
+    pub(crate) fn clear(&self, clear: usize) {
+        self.0.fetch_and(!clear, Ordering::SeqCst);
+    }
+
     fn get(&self) -> Result<&Named, Site> {
         let word = self.0.load(Ordering::Relaxed);
         let pointer = word.map_addr(|addr| addr & !(NAMED | FLAGS));

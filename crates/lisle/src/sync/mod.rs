@@ -1,7 +1,9 @@
 //! Locks and other places where threads meet.
 
+mod barrier;
 mod condvar;
 mod event;
+mod lock;
 #[cfg(all(test, loom))]
 mod model;
 mod mutex;
@@ -12,8 +14,10 @@ mod semaphore;
 #[cfg(all(test, not(loom)))]
 mod testing;
 
+pub use barrier::{Barrier, BarrierError, BarrierWaitResult};
 pub use condvar::Condvar;
 pub use event::Event;
+pub use lock::{Lock, LockGuard, NotLocked};
 pub use mutex::{Mutex, MutexGuard};
 pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
 pub use semaphore::{BoundedSemaphore, Permit, ReleaseError, Semaphore};
