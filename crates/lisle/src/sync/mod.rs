@@ -8,7 +8,7 @@ mod mutex;
 pub(crate) mod raw_mutex;
 mod reentrant_mutex;
 #[cfg(all(test, not(loom)))]
-mod testing;
+pub(crate) mod testing;
 
 pub use condvar::Condvar;
 pub use event::Event;
