@@ -6,7 +6,7 @@
 
 use super::bolt::{Bolt, Caller};
 use super::store::{Items, Store};
-use crate::park::sys::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use crate::park::sys::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use crate::park::sys::const_fn;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -238,10 +238,11 @@ impl<T> Items<T> for Fifo<T> {
         self.back.0.capacity
     }
 
-    fn close(&self, caller: Caller<'_>) {
+    fn close(&self, closed: &AtomicBool, caller: Caller<'_>) {
         let mut end = self.back.0.end.lock(caller);
         end.limit = 0;
         end.full_at = self.back.0.puts.load(Ordering::Relaxed);
+        closed.store(true, Ordering::Release);
     }
 }
 

@@ -1,8 +1,8 @@
 //! A place where threads wait for a queue to change.
 
-use crate::park::sys::{self, atomic::AtomicBool, atomic::Ordering, const_fn};
 use crate::park::lot::Candidate;
-use crate::park::{Choice, Outcome, Wait, WaitError, key_of, park_with, spin, unpark};
+use crate::park::sys::{self, atomic::AtomicBool, atomic::Ordering, const_fn};
+use crate::park::{Choice, Wait, WaitError, key_of, park_with, spin, unpark};
 use std::time::Instant;
 
 /// Threads that wait for something which others make true without taking any lock of ours. See
@@ -69,14 +69,8 @@ impl Gate {
             self.awaited.store(true, Ordering::SeqCst);
             sys::heavy_barrier();
             let validate = || self.awaited.load(Ordering::SeqCst) && must_wait();
-            let granted = match park_with(key_of(self), &wait, validate, || {}, |left| self.note_left(left)) {
-                Outcome::Granted(_) => true,
-                Outcome::Invalid | Outcome::Signalled => false,
-                Outcome::TimedOut => return Err(WaitError::TimedOut),
-                Outcome::Interrupted => return Err(WaitError::Interrupted),
-                Outcome::Deadlocked(report) => return Err(WaitError::Deadlocked(report)),
-            };
-            if let Some(done) = attempt(granted) {
+            let granted = park_with(key_of(self), &wait, validate, || {}, |left| self.note_left(left)).settle()?;
+            if let Some(done) = attempt(granted.is_some()) {
                 return Ok(done);
             }
             wait.since = Some(began);

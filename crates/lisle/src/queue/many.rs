@@ -49,21 +49,13 @@ impl<T, S: Store<T>> Queue<T, S> {
     /// # On timeout
     /// As in [`put_for`](Queue::put_for): what was put before is in.
     #[track_caller]
-    pub fn put_many_for(
-        &self,
-        items: impl IntoIterator<Item = T>,
-        limit: Duration,
-    ) -> Result<usize, PutManyError<T>> {
+    pub fn put_many_for(&self, items: impl IntoIterator<Item = T>, limit: Duration) -> Result<usize, PutManyError<T>> {
         self.put_many_within(items, Limit::For(limit), Location::caller())
     }
 
     /// [`put_many_for`](Queue::put_many_for), with the limit as a point in time.
     #[track_caller]
-    pub fn put_many_until(
-        &self,
-        items: impl IntoIterator<Item = T>,
-        limit: Instant,
-    ) -> Result<usize, PutManyError<T>> {
+    pub fn put_many_until(&self, items: impl IntoIterator<Item = T>, limit: Instant) -> Result<usize, PutManyError<T>> {
         self.put_many_within(items, Limit::Until(limit), Location::caller())
     }
 

@@ -100,7 +100,7 @@ pub struct Queue<T, S = Fifo<T>> {
     getters: Gate,
     /// Where threads wait for room.
     putters: Gate,
-    /// Set once, after the store was closed: what is in is all there will ever be.
+    /// Set once, when the store is closed: what is in is all there will ever be.
     closed: AtomicBool,
     label: Label,
     tasks: Tasks,

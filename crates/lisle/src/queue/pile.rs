@@ -3,7 +3,7 @@
 use super::bolt::Caller;
 use super::store::{Items, Store};
 use crate::park::Kind;
-use crate::park::sys::{self, atomic::AtomicUsize, atomic::Ordering, const_fn};
+use crate::park::sys::{self, atomic::AtomicBool, atomic::AtomicUsize, atomic::Ordering, const_fn};
 use crate::sync::{Mutex, MutexGuard};
 
 /// Items of which the last one that came goes first.
@@ -139,8 +139,10 @@ impl<T, H: Order<T>> Items<T> for Pile<H> {
         self.capacity
     }
 
-    fn close(&self, caller: Caller<'_>) {
-        self.lock(caller).limit = 0;
+    fn close(&self, closed: &AtomicBool, caller: Caller<'_>) {
+        let mut inside = self.lock(caller);
+        inside.limit = 0;
+        closed.store(true, Ordering::Release);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a queue keeps its items in.
 
 use super::bolt::Caller;
+use crate::park::sys::atomic::AtomicBool;
 
 /// In which order a [`Queue`](super::Queue) gives its items out: [`Fifo`](super::Fifo),
 /// [`Lifo`](super::Lifo) or [`Smallest`](super::Smallest). Not to be implemented elsewhere.
@@ -32,6 +33,6 @@ pub trait Items<T> {
     /// How many items have room; `usize::MAX` for any number.
     fn capacity(&self) -> usize;
 
-    /// From now on nothing can be put in.
-    fn close(&self, caller: Caller<'_>);
+    /// From now on nothing can be put in. Says so in `closed` before anybody is refused.
+    fn close(&self, closed: &AtomicBool, caller: Caller<'_>);
 }

@@ -138,8 +138,7 @@ impl<T, S: Store<T>> Queue<T, S> {
     #[track_caller]
     pub fn shutdown(&self, how: Shutdown) {
         let site = Location::caller();
-        self.store.close(self.caller(site));
-        self.closed.store(true, Ordering::SeqCst);
+        self.store.close(&self.closed, self.caller(site));
         let dropped = match how {
             Shutdown::Drain => Vec::new(),
             Shutdown::Immediate => self.take_many(usize::MAX, site).unwrap_or_default(),
@@ -153,7 +152,7 @@ impl<T, S: Store<T>> Queue<T, S> {
     /// Whether the queue was shut down.
     #[inline]
     pub fn is_shut_down(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Drops the items that are in, and counts them as done; tells how many.

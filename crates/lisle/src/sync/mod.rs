@@ -12,7 +12,7 @@ mod raw_semaphore;
 mod reentrant_mutex;
 mod semaphore;
 #[cfg(all(test, not(loom)))]
-mod testing;
+pub(crate) mod testing;
 
 pub use barrier::{Barrier, BarrierError, BarrierWaitResult};
 pub use condvar::Condvar;
