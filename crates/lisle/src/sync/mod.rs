@@ -8,8 +8,10 @@ mod lock;
 mod model;
 mod mutex;
 pub(crate) mod raw_mutex;
+mod raw_rwlock;
 mod raw_semaphore;
 mod reentrant_mutex;
+mod rwlock;
 mod semaphore;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod testing;
@@ -20,4 +22,5 @@ pub use event::Event;
 pub use lock::{Lock, LockGuard, NotLocked};
 pub use mutex::{Mutex, MutexGuard};
 pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{BoundedSemaphore, Permit, ReleaseError, Semaphore};
