@@ -6,7 +6,7 @@
 
 use super::bolt::{Bolt, Caller};
 use super::store::{Items, Store};
-use crate::park::sys::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use crate::park::sys::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use crate::park::sys::const_fn;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -35,6 +35,7 @@ struct Back<T> {
     /// Items put so far. Written with the lock held; item `i` is in slot `i % SLOTS` of its block.
     puts: AtomicUsize,
     end: Bolt<BackEnd<T>>,
+    rhythm: Rhythm,
     capacity: usize,
 }
 
@@ -51,6 +52,7 @@ struct Front<T> {
     /// Items taken so far. Written with the lock held.
     takes: AtomicUsize,
     end: Bolt<FrontEnd<T>>,
+    rhythm: Rhythm,
     /// The first block of all. Written once, by the back, before the first item is shown.
     first: UnsafeCell<*mut Block<T>>,
     /// A block for the back to use again. Only the front makes it non-null, only the back null.
@@ -74,6 +76,50 @@ unsafe impl<T: Send> Send for Front<T> {}
 // items are only moved in and out, never shared.
 unsafe impl<T: Send> Sync for Front<T> {}
 
+/// How long a thread that has caught up with the other end leaves that end alone before it looks
+/// again.
+///
+/// A look takes the other end's cache line away, and what it finds is gone at once if the other
+/// end is just about its next item. While both ends run, it pays to let some items gather first.
+/// Where they take turns (a question, an answer), it would only delay. The two are told apart by
+/// the number of items between two times of having caught up.
+struct Rhythm {
+    pauses: AtomicU32,
+    /// The most pauses: not longer than what fills the queue, or empties it.
+    most: u32,
+    caught_up_at: AtomicUsize,
+}
+
+impl Rhythm {
+    const_fn! {
+        const fn new(capacity: usize) -> Rhythm {
+            let most = capacity / 8;
+            let most = if most > 64 { 64 } else { most as u32 };
+            Rhythm { pauses: AtomicU32::new(0), most, caught_up_at: AtomicUsize::new(0) }
+        }
+    }
+
+    /// This end has caught up with the other one at item number `at`; its lock is held.
+    #[cold]
+    fn catch_up(&self, at: usize) {
+        let pauses = self.pauses.load(Ordering::Relaxed);
+        let run = at.wrapping_sub(self.caught_up_at.load(Ordering::Relaxed));
+        let pauses = match run {
+            0 => return,
+            1 => pauses / 2,
+            _ => (pauses * 2 + 1).min(self.most),
+        };
+        self.pauses.store(pauses, Ordering::Relaxed);
+        self.caught_up_at.store(at, Ordering::Relaxed);
+    }
+
+    fn pause(&self) {
+        for _ in 0..self.pauses.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+    }
+}
+
 impl<T> Fifo<T> {
     const_fn! {
         pub(super) const fn new(capacity: usize) -> Fifo<T> {
@@ -81,11 +127,13 @@ impl<T> Fifo<T> {
                 back: Apart(Back {
                     puts: AtomicUsize::new(0),
                     end: Bolt::new(BackEnd { block: ptr::null_mut(), full_at: capacity, limit: capacity }),
+                    rhythm: Rhythm::new(capacity),
                     capacity,
                 }),
                 front: Apart(Front {
                     takes: AtomicUsize::new(0),
                     end: Bolt::new(FrontEnd { block: ptr::null_mut(), puts_seen: 0 }),
+                    rhythm: Rhythm::new(capacity),
                     first: UnsafeCell::new(ptr::null_mut()),
                     spare: AtomicPtr::new(ptr::null_mut()),
                 }),
@@ -186,6 +234,7 @@ impl<T> Items<T> for Fifo<T> {
         let mut end = back.end.lock(caller);
         let at = back.puts.load(Ordering::Relaxed);
         if at == end.full_at && !self.look_for_room(&mut end, at) {
+            back.rhythm.catch_up(at);
             return Err(item);
         }
         if at % SLOTS == 0 {
@@ -203,11 +252,20 @@ impl<T> Items<T> for Fifo<T> {
         let mut end = front.end.lock(caller);
         let at = front.takes.load(Ordering::Relaxed);
         if self.available(&mut end, at) == 0 {
+            front.rhythm.catch_up(at);
             return None;
         }
         let item = self.pop(&mut end, at);
         front.takes.store(at.wrapping_add(1), Ordering::Release);
         Some(item)
+    }
+
+    fn rest_before_put(&self) {
+        self.back.0.rhythm.pause();
+    }
+
+    fn rest_before_take(&self) {
+        self.front.0.rhythm.pause();
     }
 
     fn take_many(&self, max: usize, into: &mut Vec<T>, caller: Caller<'_>) {

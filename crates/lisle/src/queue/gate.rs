@@ -60,11 +60,11 @@ impl Gate {
         must_wait: impl Fn() -> bool,
     ) -> Result<R, WaitError> {
         wait.spin = false; // we do it here, where spinning can get what is wanted
-        let began = Instant::now();
-        let late = wait.deadline.is_some_and(|at| at <= began);
+        let late = wait.deadline.is_some_and(|at| at <= Instant::now());
         if !late && let Some(done) = spin::spin_until(|| if must_wait() { None } else { attempt(false) }) {
             return Ok(done);
         }
+        let began = Instant::now();
         loop {
             self.awaited.store(true, Ordering::SeqCst);
             sys::heavy_barrier();

@@ -346,6 +346,7 @@ impl<T, S: Store<T>> Queue<T, S> {
         let must_wait = || self.is_empty() && !self.is_shut_down();
         let attempt = |_| self.or_shut_down(&mut take);
         let wait = self.caller(site).wait(Kind::QueueGet, limit);
+        self.store.rest_before_take();
         self.getters.wait(wait, attempt, must_wait).unwrap_or_else(|error| Err(GetError::of(error)))
     }
 
@@ -358,6 +359,7 @@ impl<T, S: Store<T>> Queue<T, S> {
             (left.is_none() || self.is_shut_down()).then_some(())
         };
         let wait = self.caller(site).wait(Kind::QueuePut, limit);
+        self.store.rest_before_put();
         let ended = self.putters.wait(wait, attempt, must_wait);
         match left {
             None => Ok(()),

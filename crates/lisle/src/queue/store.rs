@@ -24,6 +24,12 @@ pub trait Items<T> {
     /// panics, all items are in.
     fn take_many(&self, max: usize, into: &mut Vec<T>, caller: Caller<'_>);
 
+    /// Passes the time before looking for room again, where that helps.
+    fn rest_before_put(&self) {}
+
+    /// Passes the time before looking for items again, where that helps.
+    fn rest_before_take(&self) {}
+
     /// How many items have been put in so far.
     fn puts(&self) -> usize;
 
