@@ -15,6 +15,8 @@ mod store {
         static IDENT: Cell<u32> = const { Cell::new(0) };
         static RECORD: Cell<*const Record> = const { Cell::new(std::ptr::null()) };
         static LEAVE: Leave = const { Leave };
+        /// Whether the thread's end is a real one, see `Leave`.
+        static ENDS: Cell<bool> = const { Cell::new(false) };
     }
 
     /// Its destructor is the thread's end. `std` runs the destructors of thread locals in the
@@ -24,12 +26,16 @@ mod store {
 
     impl Drop for Leave {
         fn drop(&mut self) {
-            let record = RECORD.replace(std::ptr::null());
-            IDENT.set(0);
-            if !record.is_null() {
-                // SAFETY: `enter` got the pointer from `Arc::into_raw`, and we just took it out.
-                leave(&unsafe { Arc::from_raw(record) });
+            let record = RECORD.get();
+            // `exit` runs these destructors too, on the thread that calls it. That thread has not
+            // ended: it goes on, through what is registered with `atexit`, and stays who it is.
+            if record.is_null() || !ENDS.get() {
+                return;
             }
+            RECORD.set(std::ptr::null());
+            IDENT.set(0);
+            // SAFETY: `enter` got the pointer from `Arc::into_raw`, and we just took it out.
+            registry::finish(&unsafe { Arc::from_raw(record) });
         }
     }
 
@@ -54,13 +60,22 @@ mod store {
         use_it(&record)
     }
 
-    /// Makes `record` the calling thread's; false if the thread is past the point where its end
-    /// could be noticed.
-    pub(crate) fn enter(record: Shared) -> bool {
-        let noticed = LEAVE.try_with(|_| ()).is_ok();
+    /// Whether the thread is past the point where its end could be noticed: in the destructor of a
+    /// thread local that outlives ours, or in a handler of `atexit`.
+    pub(crate) fn is_late() -> bool {
+        LEAVE.try_with(|_| ()).is_err()
+    }
+
+    /// Makes `record` the calling thread's; its end will be noticed unless [`is_late`].
+    pub(crate) fn enter(record: Shared) {
+        ENDS.set(record.origin == Origin::Adopted);
         IDENT.set(record.ident());
         RECORD.set(Arc::into_raw(record));
-        noticed
+    }
+
+    /// What the thread was made for is over.
+    pub(crate) fn end() {
+        ENDS.set(true);
     }
 }
 
@@ -85,21 +100,31 @@ mod store {
         use_it(&record)
     }
 
-    pub(crate) fn enter(record: Shared) -> bool {
-        RECORD.with(|mine| *mine.borrow_mut() = Some(record));
-        true
+    pub(crate) fn is_late() -> bool {
+        false
     }
+
+    pub(crate) fn enter(record: Shared) {
+        RECORD.with(|mine| *mine.borrow_mut() = Some(record));
+    }
+
+    pub(crate) fn end() {}
 }
 
-pub(crate) use store::{ident_if_known, with};
+pub(crate) use store::{end, ident_if_known, with};
 
 /// The calling thread's ident.
 #[inline]
 pub(crate) fn ident() -> u32 {
     match ident_if_known() {
-        0 => with(|me| me.ident()),
+        0 => first_ident(),
         ident => ident,
     }
+}
+
+#[cold]
+fn first_ident() -> u32 {
+    with(|me| me.ident())
 }
 
 /// The calling thread's record, shared.
@@ -107,10 +132,15 @@ pub(crate) fn get() -> Shared {
     with(Arc::clone)
 }
 
-/// A thread that we made begins to run.
-pub(crate) fn begin(record: Shared) {
+/// A thread that we made begins to run. To be its first act: see `Leave`.
+pub(crate) fn begin(record: &Shared) {
+    let _ = store::is_late(); // uses the thread local whose destructor has to come last
     record.meet_system();
-    sys::set_native_name(record.name.get());
+    let name = record.name.get();
+    // `std` has given the kernel as much of the head as it takes; better if some of the tail is in.
+    if name.len() > sys::NATIVE_NAME {
+        sys::set_native_name(name);
+    }
     store::enter(record.clone());
     record.enter(Life::Alive);
 }
@@ -121,23 +151,23 @@ fn adopt() {
     sys::register_barrier();
     #[cfg(all(unix, not(loom)))]
     super::fork::watch();
-    let main = sys::is_main_thread();
-    let record = if main { main_record() } else { adopted_record() };
+    let late = store::is_late();
+    let main = sys::is_main_thread(late);
+    let record = if main { main_record() } else { adopted_record(late) };
     record.meet_system();
-    if !store::enter(record.clone()) && !main {
-        // Called from a thread local's destructor after our own has run: nobody will tell us of
-        // the thread's end, so it must not stay in the registry.
+    store::enter(record.clone());
+    if late && !main {
+        // Nobody will tell us of the thread's end, so it must not stay in the registry.
         registry::lock().remove(&record);
     }
 }
 
-fn adopted_record() -> Shared {
+fn adopted_record(late: bool) -> Shared {
     let record = Arc::new(Record::new(Origin::Adopted, String::new(), true));
-    record.name.set(match std::thread::current().name() {
-        Some(name) => name.to_owned(),
-        None => format!("Adopted-{}", record.serial),
-    });
-    record.advance(Life::Initial, Life::Alive);
+    // A thread's own locals are where `std` keeps its name.
+    let name = if late { None } else { std::thread::current().name().map(str::to_owned) };
+    record.name.set(name.unwrap_or_else(|| format!("Adopted-{}", record.serial)));
+    record.mark(Life::Alive);
     registry::lock().add(&record);
     record
 }
@@ -149,17 +179,7 @@ pub(crate) fn main_record() -> Shared {
         return main.clone();
     }
     let record = Arc::new(Record::new(Origin::Main, "main".into(), false));
-    record.advance(Life::Initial, Life::Alive);
+    record.mark(Life::Alive);
     registry.add(&record);
     record
-}
-
-/// The calling thread ends.
-#[cfg(not(loom))]
-fn leave(record: &Shared) {
-    if record.origin == Origin::Main {
-        return; // the process goes with it, or lives on without: either way it stays on the list
-    }
-    registry::lock().remove(record);
-    record.enter(Life::Finished);
 }

@@ -2,24 +2,28 @@
 
 use super::lot::WholeLot;
 use super::names::{self, Names};
-use super::record::{Life, Shared};
+use super::record::Shared;
 use super::registry::{self, Registry};
-use super::sys::PlainGuard;
-use super::{current, report};
+use super::sys::{self, PlainGuard};
+use super::{current, deadlock};
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::sync::Once;
 
-/// The library's locks, held across the fork so that the child finds nothing half done.
+/// The library's locks, held across the fork so that the child finds nothing half done. They are
+/// taken, and given back, in the order of the fields.
 struct Held {
     lot: WholeLot,
     registry: PlainGuard<'static, Registry>,
-    names: PlainGuard<'static, Names>,
-    hooks: Vec<Box<dyn Any>>,
+    _names: PlainGuard<'static, Names>,
+    _reported: Box<dyn Any>,
+    _closed: sys::Closed,
 }
 
 thread_local! {
-    static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
+    // Without a destructor, so that it can be reached when the thread's other locals are gone.
+    static HELD: Cell<Option<ManuallyDrop<Held>>> = const { Cell::new(None) };
 }
 
 /// Asks the system to tell us of forks. A child made by a bare system call goes unnoticed; it may
@@ -34,13 +38,18 @@ pub(super) fn watch() {
 
 extern "C" fn prepare() {
     current::with(|_| ()); // adopts the thread while that can still take locks
-    let hooks: Vec<Box<dyn Any>> = vec![Box::new(report::lock_hook())];
-    let held = Held { hooks, lot: WholeLot::lock(), registry: registry::lock(), names: names::lock() };
-    HELD.with(|slot| *slot.borrow_mut() = Some(held));
+    let held = Held {
+        lot: WholeLot::lock(),
+        registry: registry::lock(),
+        _names: names::lock(),
+        _reported: Box::new(deadlock::lock_reported()),
+        _closed: sys::close(),
+    };
+    HELD.set(Some(ManuallyDrop::new(held)));
 }
 
 fn take() -> Option<Held> {
-    HELD.with(|slot| slot.borrow_mut().take())
+    HELD.take().map(ManuallyDrop::into_inner)
 }
 
 extern "C" fn in_parent() {
@@ -52,15 +61,13 @@ extern "C" fn in_child() {
     held.lot.clear();
     let gone: Vec<Shared> = current::with(|me| {
         me.meet_system();
+        me.set_daemon(false); // it is the main thread now
         held.registry.retain_only(me)
     });
     for record in gone {
         // Nobody runs them here: whoever joins one shall not wait for ever. Nobody waits yet, so
         // nobody has to be woken.
-        record.mark(Life::Finished);
+        record.vanish();
     }
-    drop(held.names);
-    drop(held.registry);
-    drop(held.lot);
-    drop(held.hooks);
+    drop(held);
 }

@@ -13,7 +13,7 @@
 //! | `lot` | who waits where: nodes on stacks, in hashed buckets |
 //! | `wait` | a wait from beginning to end, and how it can end |
 //! | `deadlock`, `report` | who waits for whom, and the words for it |
-//! | `label`, `names`, `site`, `limit`, `kind` | names, places, time limits, kinds of wait |
+//! | `label`, `names`, `latest`, `site`, `limit`, `kind` | names, what replaces what, places, time limits, kinds of wait |
 //! | `fork` | what becomes of all this in a child |
 
 pub(crate) mod current;
@@ -22,6 +22,7 @@ pub(crate) mod deadlock;
 pub(crate) mod fork;
 pub(crate) mod kind;
 pub(crate) mod label;
+pub(crate) mod latest;
 pub(crate) mod limit;
 pub(crate) mod lot;
 pub(crate) mod name;
@@ -39,6 +40,8 @@ pub(crate) mod wait;
 
 #[cfg(loom)]
 pub(crate) mod model;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 pub(crate) use kind::Kind;
 pub(crate) use label::Label;

@@ -1,35 +1,27 @@
 //! Thread names: whole for us, short for the kernel.
 
-use super::sys::PlainLock;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use super::latest::Latest;
 
 /// A thread's name, which may change while others read it. Old names stay until the thread's
 /// record goes, so that a `&str` handed out stays good without a lock.
-pub(crate) struct Name {
-    now: AtomicPtr<Box<str>>,
-    // A name's box must not move when the list grows: boxed twice.
-    #[expect(clippy::vec_box)]
-    all: PlainLock<Vec<Box<Box<str>>>>,
-}
+pub(crate) struct Name(Latest<Box<str>>);
 
 impl Name {
     pub(crate) fn new(name: String) -> Name {
-        let this = Name { now: AtomicPtr::new(std::ptr::null_mut()), all: PlainLock::new(Vec::new()) };
-        this.set(name);
+        let this = Name(Latest::none());
+        this.0.set(name.into_boxed_str());
         this
     }
 
+    /// Changes the name; an equal one leaves the old in place.
     pub(crate) fn set(&self, name: String) {
-        let mut all = self.all.lock();
-        all.push(Box::new(name.into_boxed_str()));
-        let last: *const Box<str> = &**all.last().expect("just pushed");
-        self.now.store(last.cast_mut(), Ordering::Release);
+        if self.get() != name {
+            self.0.set(name.into_boxed_str());
+        }
     }
 
     pub(crate) fn get(&self) -> &str {
-        // SAFETY: `now` points into a box of `all`, from which nothing is removed while `self`
-        // lives; the acquiring load sees the string that was written before it was stored.
-        unsafe { &*self.now.load(Ordering::Acquire) }
+        self.0.get().expect("set by `new`")
     }
 }
 

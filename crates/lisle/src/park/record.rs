@@ -1,5 +1,6 @@
 //! What the lot knows of a thread.
 
+use super::lot::Candidate;
 use super::lot::Node;
 use super::name::Name;
 use super::parker::Parker;
@@ -46,7 +47,7 @@ pub(crate) struct Record {
     pub(crate) name: Name,
     pub(crate) parker: Parker,
     pub(crate) stats: Stats,
-    /// The token of `unpark`: 1 when there.
+    /// The token of `unpark`, see `thread/idle.rs`.
     pub(crate) permit: AtomicU32,
     ident: std::sync::atomic::AtomicU32,
     native_id: std::sync::atomic::AtomicU32,
@@ -121,26 +122,49 @@ impl Record {
         }
     }
 
-    /// Moves on from `from` to `to`; false when the thread is somewhere else.
-    pub(crate) fn advance(&self, from: Life, to: Life) -> bool {
+    /// Moves on from `from` to `to`; false when the thread is somewhere else. Wakes nobody.
+    pub(super) fn advance(&self, from: Life, to: Life) -> bool {
         self.life.compare_exchange(from as u32, to as u32, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Enters a stage of life that nobody can be waiting for.
-    #[cfg(all(unix, not(loom)))]
+    /// Enters a stage of life and wakes who waits for that.
+    pub(crate) fn enter(&self, life: Life) {
+        self.mark(life);
+        self.announce(life);
+    }
+
+    /// Enters a stage of life. Wakes nobody, see [`Record::announce`].
     pub(super) fn mark(&self, life: Life) {
         self.life.store(life as u32, Ordering::SeqCst);
     }
 
-    /// Enters a stage of life and wakes all who wait for it at [`Record::life_key`].
-    pub(crate) fn enter(&self, life: Life) {
-        self.life.store(life as u32, Ordering::SeqCst);
-        unpark(self.life_key(), |_| Choice::Grant(0), |_| {});
+    /// Wakes who waits at [`Record::life_key`] for the thread to come as far as `reached`. Such a
+    /// wait says in its `detail` how far that is: who waits for the end is not woken by the start.
+    pub(super) fn announce(&self, reached: Life) {
+        let choose = |waiter: &Candidate<'_>| match waiter.detail() <= reached as u32 {
+            true => Choice::Grant(0),
+            false => Choice::Skip,
+        };
+        unpark(self.life_key(), choose, |_| {});
+    }
+
+    /// The thread was lost in a fork: it waits for nothing and has ended. Called under the locks of
+    /// all buckets.
+    #[cfg(all(unix, not(loom)))]
+    pub(super) fn vanish(&self) {
+        self.waiting_on.store(0, std::sync::atomic::Ordering::Relaxed);
+        self.node.store(ptr::null_mut(), std::sync::atomic::Ordering::Relaxed);
+        self.mark(Life::Finished);
     }
 
     /// The key at which threads wait for this one to begin or to end.
     pub(crate) fn life_key(&self) -> usize {
         ptr::from_ref(&self.life).addr()
+    }
+
+    /// The key at which the thread waits when nobody shall end its wait: no one grants there.
+    pub(crate) fn sleep_key(&self) -> usize {
+        ptr::from_ref(&self.parker).addr()
     }
 
     pub(crate) fn is_daemon(&self) -> bool {

@@ -23,9 +23,43 @@ pub(crate) fn lock() -> PlainGuard<'static, Registry> {
     REGISTRY.lock()
 }
 
+// The three ways through the registry change a thread's life under its lock: a fork, which holds
+// that lock, finds every thread that has started and not finished in the table.
+
+/// `start` was called: enters the thread; false if that was so before.
+pub(crate) fn start(record: &Shared) -> bool {
+    let mut registry = lock();
+    let first = record.advance(Life::Initial, Life::Started);
+    if first {
+        registry.add(record);
+    }
+    first
+}
+
+/// The system could not make the thread: it is as if `start` had not been called.
+pub(crate) fn call_off(record: &Shared) {
+    {
+        let mut registry = lock();
+        registry.threads.remove(&record.ident());
+        record.set_ident(0);
+        record.mark(Life::Initial);
+    }
+    record.announce(Life::Finished); // none of what anybody waits for will come
+}
+
+/// The thread has ended: takes it out and wakes who waits for that.
+pub(crate) fn finish(record: &Shared) {
+    {
+        let mut registry = lock();
+        record.mark(Life::Finished);
+        registry.remove(record);
+    }
+    record.announce(Life::Finished);
+}
+
 impl Registry {
     /// Gives the thread an ident and enters it.
-    pub(crate) fn add(&mut self, record: &Shared) -> u32 {
+    pub(super) fn add(&mut self, record: &Shared) -> u32 {
         let ident = loop {
             self.last_ident = self.last_ident.wrapping_add(1);
             // After 2³² threads numbers come again; those of living threads are left out.
@@ -44,8 +78,8 @@ impl Registry {
         ident
     }
 
-    /// Takes a thread out that has ended.
-    pub(crate) fn remove(&mut self, record: &Shared) {
+    /// Takes a thread out that has ended, or whose end nobody will tell.
+    pub(super) fn remove(&mut self, record: &Shared) {
         if self.threads.remove(&record.ident()).is_some() {
             self.remember(record);
         }
@@ -56,12 +90,6 @@ impl Registry {
             self.ended.pop_front();
         }
         self.ended.push_back((ended.ident(), ended.name.get().into()));
-    }
-
-    /// Takes a thread out that never came to be.
-    pub(crate) fn forget(&mut self, record: &Shared) {
-        self.threads.remove(&record.ident());
-        record.set_ident(0);
     }
 
     pub(crate) fn get(&self, ident: u32) -> Option<&Shared> {

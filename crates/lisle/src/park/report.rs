@@ -1,9 +1,8 @@
 //! Deadlocks, suspicions and orphans in words.
 
 use super::kind::Kind;
-use super::sys::PlainLock;
+use super::latest::Latest;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How sure a [`Report`] is, and of what.
@@ -111,9 +110,9 @@ impl fmt::Display for Age {
     }
 }
 
-type Hook = Arc<dyn Fn(&Report) + Send + Sync>;
+type Hook = Box<dyn Fn(&Report) + Send + Sync>;
 
-static HOOK: PlainLock<Option<Hook>> = PlainLock::new(None);
+static HOOK: Latest<Hook> = Latest::none();
 
 /// Sets what is called with reports that fail nobody: deadlocks that end by themselves,
 /// suspicions, orphaned locks. Each is reported once. By default they are printed to stderr.
@@ -125,18 +124,12 @@ static HOOK: PlainLock<Option<Hook>> = PlainLock::new(None);
 /// lisle::on_report(|report| eprintln!("{:?}: {report}", report.confidence));
 /// ```
 pub fn on_report(hook: impl Fn(&Report) + Send + Sync + 'static) {
-    *HOOK.lock() = Some(Arc::new(hook));
+    HOOK.set(Box::new(hook));
 }
 
 pub(super) fn publish(report: &Report) {
-    let hook = HOOK.lock().clone();
-    match hook {
+    match HOOK.get() {
         Some(hook) => hook(report),
         None => eprintln!("lisle: {report}"),
     }
-}
-
-#[cfg(all(unix, not(loom)))]
-pub(super) fn lock_hook() -> super::sys::PlainGuard<'static, impl Sized> {
-    HOOK.lock()
 }

@@ -8,7 +8,7 @@
 use super::sys;
 use std::cell::Cell;
 
-/// Pauses double from 1; the budget is how many doublings. 2⁶ − 1 pauses are 0.3 to 3 µs.
+/// The budget of pauses is a power of two; 2⁶ pauses are 0.3 to 3 µs.
 const MOST_DOUBLINGS: u32 = 6;
 const FEWEST_DOUBLINGS: u32 = 1;
 const MOST_YIELDS: u32 = 32;
@@ -24,20 +24,39 @@ thread_local! {
     static LUCK: Cell<Luck> = const { Cell::new(Luck { doublings: MOST_DOUBLINGS, yields: MOST_YIELDS }) };
 }
 
+/// How often to look while pausing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// After each pause: for a word that nobody else is busy with, where the news count at once.
+    Steady,
+    /// After 1, 2, 4, 8 … pauses: for a word that its holder is busy with and that each look takes
+    /// away from the holder's cache.
+    Backoff,
+}
+
 /// Looks with `look` until it tells something or the thread's budget is spent.
 #[inline]
-pub(crate) fn spin_until<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn spin_until<T>(look: impl FnMut() -> Option<T>) -> Option<T> {
+    spin_at(Pace::Steady, look)
+}
+
+/// [`spin_until`], at the pace that suits what is looked at.
+#[inline]
+pub(crate) fn spin_at<T>(pace: Pace, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     if cfg!(loom) {
         return look(); // how often one looks is nothing a model needs to explore
     }
     let Luck { doublings, yields } = LUCK.get();
-    for doubling in 0..doublings {
-        for _ in 0..1 << doubling {
-            std::hint::spin_loop();
-        }
-        if let Some(seen) = look() {
-            LUCK.set(Luck { doublings: (doublings + 1).min(MOST_DOUBLINGS), yields });
-            return Some(seen);
+    let (mut paused, mut look_at) = (0, 1);
+    while paused < 1 << doublings {
+        std::hint::spin_loop();
+        paused += 1;
+        if paused == look_at {
+            look_at = if pace == Pace::Steady { paused + 1 } else { paused * 2 };
+            if let Some(seen) = look() {
+                LUCK.set(Luck { doublings: (doublings + 1).min(MOST_DOUBLINGS), yields });
+                return Some(seen);
+            }
         }
     }
     let doublings = (doublings - 1).max(FEWEST_DOUBLINGS);

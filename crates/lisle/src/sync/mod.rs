@@ -14,7 +14,7 @@ mod reentrant_mutex;
 mod rwlock;
 mod semaphore;
 #[cfg(all(test, not(loom)))]
-mod testing;
+pub(crate) mod testing;
 
 pub use barrier::{Barrier, BarrierError, BarrierWaitResult};
 pub use condvar::Condvar;

@@ -4,7 +4,7 @@
 //! thread that calls it at any time. What a model asserts besides its outcomes: loom itself fails
 //! on a thread that sleeps for ever, and on an access to the cell that nothing orders.
 
-use super::{Condvar, Mutex};
+use super::{Condvar, Event, Mutex};
 use crate::WaitError;
 use crate::park::record::Shared;
 use crate::park::{current, model};
@@ -230,6 +230,69 @@ fn condvar_wait_is_interrupted_or_notified() {
         assert!(interrupted || *ready);
         drop(ready);
         notifier.join().unwrap();
+        interrupter.join().unwrap();
+        assert_eq!(me.take_interrupt(), !interrupted);
+    });
+}
+
+#[test]
+fn event_set_is_not_missed() {
+    loom::model(|| {
+        let event = Arc::new(Event::new());
+        let waiters = [(); 2].map(|()| {
+            let event = event.clone();
+            thread::spawn(move || event.wait().unwrap())
+        });
+        event.set();
+        waiters.map(|waiter| waiter.join().unwrap());
+        assert!(event.is_set());
+    });
+}
+
+#[test]
+fn event_cleared_at_once_releases_who_waited() {
+    loom::model(|| {
+        // The waiter hears `set` or finds the event clear again and times out; either way it ends.
+        let event = Arc::new(Event::new());
+        let other = event.clone();
+        let setter = thread::spawn(move || {
+            other.set();
+            other.clear();
+        });
+        let clock = clock(current::get());
+        let waited = event.wait_until(deadline());
+        setter.join().unwrap();
+        clock.join().unwrap();
+        assert!(waited.is_ok() || waited.is_err_and(|error| error.is_timed_out()));
+        assert!(!event.is_set());
+    });
+}
+
+#[test]
+fn event_set_publishes_what_came_before() {
+    loom::model(|| {
+        let shared = Arc::new((UnsafeCell::new(0), Event::new()));
+        let other = shared.clone();
+        let setter = thread::spawn(move || {
+            add_one(&other.0);
+            other.1.set();
+        });
+        shared.1.wait().unwrap();
+        add_one(&shared.0);
+        setter.join().unwrap();
+    });
+}
+
+#[test]
+fn event_wait_is_interrupted_or_granted() {
+    loom::model(|| {
+        let event = Arc::new(Event::new());
+        let other = event.clone();
+        let setter = thread::spawn(move || other.set());
+        let me = current::get();
+        let interrupter = interrupter(me.clone());
+        let interrupted = event.wait().is_err();
+        setter.join().unwrap();
         interrupter.join().unwrap();
         assert_eq!(me.take_interrupt(), !interrupted);
     });

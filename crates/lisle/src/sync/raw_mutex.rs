@@ -1,9 +1,10 @@
 //! The state machine under `Mutex` and `ReentrantMutex`: 16 bytes that know their holder.
 
+use crate::park::spin::{self, Pace};
 use crate::park::sys::atomic::{AtomicU64, Ordering, fence};
 use crate::park::sys::{self, const_fn};
 use crate::park::{Choice, Kind, Label, Limit, Owner, Site, Subject, Wait, WaitError};
-use crate::park::{current, key_of, park_with, site, spin, unpark};
+use crate::park::{current, key_of, park_with, site, unpark};
 use std::cell::Cell;
 use std::fmt;
 use std::time::Instant;
@@ -109,7 +110,7 @@ impl RawMutex {
         loop {
             let late = wait.deadline.is_some_and(|at| at <= began);
             let free = || (self.owner.load(Ordering::Relaxed) == 0 && self.acquire(mine)).then_some(());
-            let taken = if late { free() } else { spin::spin_until(free) };
+            let taken = if late { free() } else { spin::spin_at(Pace::Backoff, free) };
             if taken.is_some() {
                 if woken {
                     self.label.change(0, WOKEN);

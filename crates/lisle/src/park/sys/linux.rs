@@ -1,5 +1,6 @@
 //! Linux: the kernel's futex and `membarrier`.
 
+use super::super::name::shorten;
 use super::FutexWait;
 use super::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Once;
@@ -105,16 +106,30 @@ pub(crate) fn native_id() -> u32 {
     unsafe { libc::syscall(libc::SYS_gettid) as u32 }
 }
 
-/// Whether the calling thread is the process's main thread.
-pub(crate) fn is_main_thread() -> bool {
+/// Whether the calling thread is the process's main thread. The kernel knows to the end, also when
+/// the thread's locals are gone (`_late`).
+pub(crate) fn is_main_thread(_late: bool) -> bool {
     native_id() == std::process::id()
 }
 
-/// Tells the kernel a thread's name: at most 15 bytes, of which the tail is kept, because that is
+/// What the kernel takes of a name: 15 bytes.
+pub(crate) const NATIVE_NAME: usize = 15;
+
+/// Tells the kernel the calling thread's name, shortened so that the tail stays, because that is
 /// where the number is ("raftstore-apply-worker-0007" becomes "raft..rker-0007").
 pub(crate) fn set_native_name(name: &str) {
-    let short = super::super::name::shorten(name, 15);
-    let Ok(short) = std::ffi::CString::new(short) else { return };
+    let Ok(short) = std::ffi::CString::new(shorten(name, NATIVE_NAME)) else { return };
     // SAFETY: PR_SET_NAME reads a NUL-terminated string of which it takes 15 bytes.
     unsafe { libc::prctl(libc::PR_SET_NAME, short.as_ptr(), 0, 0, 0) };
 }
+
+/// Tells the kernel another thread's name. That the thread has ended or `/proc` is not there
+/// leaves the name as it is: it is for the eyes only.
+pub(crate) fn set_native_name_of(native_id: u32, name: &str) {
+    let _ = std::fs::write(format!("/proc/self/task/{native_id}/comm"), shorten(name, NATIVE_NAME));
+}
+
+/// Nothing to hold across a fork: the kernel's futex has no state of its own.
+pub(crate) type Closed = ();
+
+pub(crate) fn close() -> Closed {}

@@ -22,6 +22,13 @@ pub(crate) use model::*;
 mod inner_lock;
 pub(crate) use inner_lock::*;
 
+/// Has `handler` run when the process ends in order: `main` returns or somebody calls `exit`.
+pub(crate) fn at_exit(handler: extern "C" fn()) {
+    // SAFETY: the handler is a plain function that lives as long as the image. It is refused only
+    // for want of memory, and then the process ends without it.
+    unsafe { libc::atexit(handler) };
+}
+
 /// The lock of a bucket: one that the model checker can watch.
 #[cfg(not(loom))]
 pub(crate) type InnerLock<T> = PlainLock<T>;
@@ -53,6 +60,23 @@ pub(crate) enum FutexWait {
     Expired,
     /// A signal handler ran on this thread.
     Signalled,
+}
+
+/// What stands between a store and a load of something else that a waiter sets before it passes
+/// [`heavy_barrier`] and looks at what was stored: one of the two sees the other.
+#[inline(always)]
+pub(crate) fn cheap_barrier() {
+    if barrier_is_asymmetric() {
+        light_barrier();
+    } else {
+        full_barrier();
+    }
+}
+
+#[cold]
+fn full_barrier() {
+    register_barrier(); // so that the next one is cheap, where the system allows it
+    atomic::fence(atomic::Ordering::SeqCst);
 }
 
 /// Makes a function `const` except under the model checker, whose atomics cannot be made so.

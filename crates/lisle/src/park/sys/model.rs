@@ -59,11 +59,15 @@ pub(crate) fn native_id() -> u32 {
     1
 }
 
-pub(crate) fn is_main_thread() -> bool {
+pub(crate) fn is_main_thread(_late: bool) -> bool {
     false
 }
 
+pub(crate) const NATIVE_NAME: usize = 15;
+
 pub(crate) fn set_native_name(_name: &str) {}
+
+pub(crate) fn set_native_name_of(_native_id: u32, _name: &str) {}
 
 pub(crate) struct InnerLock<T>(Mutex<T>);
 pub(crate) type InnerGuard<'a, T> = MutexGuard<'a, T>;

@@ -2,7 +2,7 @@
 
 use super::FutexWait;
 use super::atomic::{AtomicU32, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 struct Bay {
@@ -13,6 +13,13 @@ struct Bay {
 /// Words share bays by address; who is woken for another's word looks at his own and sleeps again.
 const BAYS: usize = 64;
 static HARBOUR: [Bay; BAYS] = [const { Bay { gate: Mutex::new(()), bell: Condvar::new() } }; BAYS];
+
+/// All bays, closed: across a fork, so that the child finds none with its gate locked.
+pub(crate) type Closed = Vec<MutexGuard<'static, ()>>;
+
+pub(crate) fn close() -> Closed {
+    HARBOUR.iter().map(|bay| bay.gate.lock().unwrap_or_else(PoisonError::into_inner)).collect()
+}
 
 fn bay(word: &AtomicU32) -> &'static Bay {
     &HARBOUR[(std::ptr::from_ref(word).addr() >> 6) % BAYS]
@@ -83,10 +90,17 @@ pub(crate) fn native_id() -> u32 {
     MINE.with(|mine| *mine)
 }
 
-/// Whether the calling thread is the process's main thread, as far as `std` tells.
-pub(crate) fn is_main_thread() -> bool {
-    std::thread::current().name() == Some("main")
+/// Whether the calling thread is the process's main thread, as far as `std` tells: not any more
+/// when the thread's locals are gone (`late`).
+pub(crate) fn is_main_thread(late: bool) -> bool {
+    !late && std::thread::current().name() == Some("main")
 }
+
+/// What the kernel takes of a name, on most systems.
+pub(crate) const NATIVE_NAME: usize = 15;
 
 /// `std` named the kernel's thread when it made it; it has no way to change that.
 pub(crate) fn set_native_name(_name: &str) {}
+
+/// Nor for another thread.
+pub(crate) fn set_native_name_of(_native_id: u32, _name: &str) {}

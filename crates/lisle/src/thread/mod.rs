@@ -1,0 +1,170 @@
+//! Threads.
+//!
+//! A superset of [`std::thread`] by name and meaning: `use lisle::thread` takes the place of
+//! `use std::thread`. What is different is meant to be, and is this:
+//!
+//! - A thread that is not a daemon finishes before the process ends, also when `main` returns or
+//!   [`std::process::exit`] is called. See [The end of the process](#the-end-of-the-process).
+//! - [`JoinHandle::join`] borrows the handle, so that a thread can be joined any number of times,
+//!   by any number of threads, with a time limit; joining in a circle is an error.
+//! - Every thread has a name.
+//! - A panic that nobody takes goes to the [`excepthook`].
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `builder`, `run` | making and starting threads |
+//! | `handle`, `join_handle`, `packet`, `error` | what others may know of one, and what it leaves |
+//! | `scope` | threads that borrow |
+//! | `idle` | `park` and `sleep` |
+//! | `hook`, `exit` | panics that nobody takes, and the end of the process |
+//! | `local` | values per thread and instance |
+//!
+//! # Two ways to say what a thread does
+//! Give a callable to [`spawn`], or implement [`Run`] for a type of your own. Both can also be made
+//! now by [`create`] and [started](JoinHandle::start) later.
+//!
+//! # A thread cannot be killed
+//! It ends when its callable returns or panics. What it was about to release, restore or tell would
+//! otherwise never happen, with the rest of the program living on. It can be asked to end: a flag
+//! of your own, a queue that is shut down, or an [interrupt](Thread::interrupt), which ends its
+//! present or next interruptible wait with an error.
+//!
+//! # The end of the process
+//! When `main` returns or somebody calls [`std::process::exit`], the process first waits for the
+//! threads that are not daemons, also for those they start meanwhile. If that takes five seconds,
+//! or `LISLE_EXIT_REPORT` seconds (0: never), stderr gets one report of which threads the process
+//! waits for, and what each of those waits for, where. Ctrl-C ends the process as ever.
+//!
+//! `std` lets one thread at a time end the process and keeps a second that tries for ever; so once
+//! `main` has returned, a thread that is waited for must not call `exit` but return.
+//!
+//! # Thread locals
+//! [`thread_local!`] works as ever; its values have been dropped when a join returns. [`Local`] is
+//! for values per thread *and* per instance.
+
+mod builder;
+mod error;
+mod exit;
+mod handle;
+mod hook;
+mod idle;
+mod join_handle;
+mod local;
+mod packet;
+mod run;
+mod scope;
+
+pub use builder::Builder;
+pub use error::{DaemonError, JoinError, StartError};
+pub use handle::{Thread, ThreadId};
+pub use hook::{ExceptHookArgs, excepthook, set_excepthook};
+pub use idle::{park, park_timeout, park_until, sleep, sleep_interruptible, sleep_until};
+pub use join_handle::JoinHandle;
+pub use local::Local;
+pub use run::Run;
+pub use scope::{Scope, ScopedJoinHandle, scope};
+pub use std::thread::{AccessError, LocalKey, Result, available_parallelism, panicking};
+
+use crate::park::record::{Life, Shared};
+use crate::park::{current as calling, registry, sys};
+use std::num::NonZeroU32;
+
+/// Makes and starts a thread that calls `f`. Its name is `Thread-N (f)`, or `Thread-N` if `f` is a
+/// closure; a [`Builder`] gives it another, or another stack.
+///
+/// # Panics
+/// If the system cannot make the thread; [`Builder::spawn`] returns an error.
+///
+/// # Examples
+/// ```
+/// use lisle::thread;
+///
+/// let sum = thread::spawn(|| (1..=10).sum::<u32>());
+/// assert_eq!(sum.join().unwrap(), 55);
+/// ```
+pub fn spawn<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Builder::new().spawn(f).expect("failed to spawn thread")
+}
+
+/// Makes a thread that does `run` once it is [started](JoinHandle::start). Without that, nothing of
+/// it is left when the handle is dropped.
+///
+/// # Examples
+/// ```
+/// use lisle::thread;
+///
+/// let later = thread::create(|| 6 * 7);
+/// assert!(!later.is_alive());
+/// later.start().unwrap();
+/// assert!(later.start().is_err(), "threads run once");
+/// assert_eq!(later.join().unwrap(), 42);
+/// ```
+pub fn create<R: Run>(run: R) -> JoinHandle<R::Output> {
+    Builder::new().create(run)
+}
+
+/// The calling thread. One that was not made here is adopted.
+pub fn current() -> Thread {
+    Thread::of(calling::get())
+}
+
+/// The main thread: the one in which the process began, or which forked it.
+pub fn main_thread() -> Thread {
+    Thread::of(calling::main_record())
+}
+
+/// All threads that have been started and have not finished: those made here, the main thread, and
+/// adopted ones.
+///
+/// ```
+/// use lisle::thread;
+///
+/// assert!(thread::enumerate().contains(&thread::current()));
+/// ```
+pub fn enumerate() -> Vec<Thread> {
+    with_living(|living| living.map(|record| Thread::of(record.clone())).collect())
+}
+
+/// How many threads [`enumerate`] lists.
+pub fn active_count() -> usize {
+    with_living(|living| living.count())
+}
+
+fn with_living<R>(use_them: impl FnOnce(&mut dyn Iterator<Item = &Shared>) -> R) -> R {
+    calling::main_record();
+    calling::ident(); // the two are on the list, whether or not they have called in before
+    use_them(&mut registry::lock().iter().filter(|record| record.life() != Life::Finished))
+}
+
+/// The calling thread's [identifier](Thread::ident).
+#[inline]
+pub fn get_ident() -> NonZeroU32 {
+    NonZeroU32::new(calling::ident()).expect("a running thread has one")
+}
+
+/// The kernel's number for the calling thread.
+pub fn get_native_id() -> u32 {
+    calling::with(|me| me.native_id())
+}
+
+/// Whether the calling thread has been [interrupted](Thread::interrupt); takes back the interrupt.
+///
+/// ```
+/// use lisle::thread;
+///
+/// thread::current().interrupt();
+/// assert!(thread::interrupted());
+/// assert!(!thread::interrupted());
+/// ```
+pub fn interrupted() -> bool {
+    calling::with(|me| me.take_interrupt())
+}
+
+/// Gives up the processor for a moment.
+pub fn yield_now() {
+    sys::yield_now();
+}
