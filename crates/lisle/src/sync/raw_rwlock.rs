@@ -422,6 +422,18 @@ impl RawRwLock {
     }
 }
 
+#[cfg(all(test, not(loom)))]
+impl RawRwLock {
+    /// Whether it is free and no flag is set.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.is_free() && self.state.load(Ordering::SeqCst) == 0
+    }
+
+    pub(super) fn set_stale_flags(&self) {
+        self.change(WAITERS | WRITERS | WOKEN, 0);
+    }
+}
+
 /// Who waits to write waits for all who hold it; who waits to read, for the writer. That readers
 /// also wait for writers which wait before them, the detector knows from the lot.
 impl Subject for RawRwLock {
