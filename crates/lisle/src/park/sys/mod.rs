@@ -43,6 +43,14 @@ pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::*;
 }
 
+/// Stands between a sequentially consistent exchange and such a load of another word, which must not
+/// be taken first. The two orders see to that; only the model checker wants to be told.
+#[inline(always)]
+pub(crate) fn exchange_barrier() {
+    #[cfg(loom)]
+    atomic::fence(atomic::Ordering::SeqCst);
+}
+
 /// How a [`futex_wait`] ended. `Woken` may be spurious: the caller looks at its word again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum FutexWait {

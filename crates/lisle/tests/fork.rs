@@ -1,0 +1,220 @@
+//! The child of a fork has one thread, an empty lot, and every means to go on.
+#![cfg(target_os = "linux")]
+
+use lisle::sync::{Condvar, Mutex};
+use lisle::thread::{self, Builder, JoinError, JoinHandle, Local};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Runs `child` in the child of a fork and waits for its end, which must be a good one. A child that
+/// hangs is ended by its alarm.
+fn in_child(child: impl FnOnce()) {
+    // SAFETY: the child calls what this library promises to work there, and the allocator, which the
+    // system's C library promises. It ends by `_exit`, without a way back into the test's frames.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "{}", std::io::Error::last_os_error());
+    if pid == 0 {
+        // SAFETY: takes no pointers.
+        unsafe { libc::alarm(30) };
+        let code = match catch_unwind(AssertUnwindSafe(child)) {
+            Ok(()) => 0,
+            Err(_) => 99,
+        };
+        // SAFETY: ends the process, whatever state it is in.
+        unsafe { libc::_exit(code) };
+    }
+    assert_eq!(status_of(pid), 0, "exit status << 8, or the signal; 14 is the alarm of a child that hung");
+}
+
+fn status_of(pid: libc::pid_t) -> libc::c_int {
+    let mut status = 0;
+    // SAFETY: `status` is a place for an int.
+    while unsafe { libc::waitpid(pid, &raw mut status, 0) } != pid {
+        let error = std::io::Error::last_os_error();
+        assert_eq!(error.raw_os_error(), Some(libc::EINTR), "{error}");
+    }
+    status
+}
+
+/// What many threads fight for.
+struct Arena {
+    mutexes: [Mutex<u64>; 2],
+    changed: Condvar,
+    local: Local<Cell<u64>>,
+    turns: AtomicU64,
+    over: AtomicBool,
+}
+
+impl Arena {
+    fn new() -> Arc<Arena> {
+        Arc::new(Arena {
+            mutexes: [Mutex::new(0), Mutex::named(0, "second")],
+            changed: Condvar::new(),
+            local: Local::new(|| Cell::new(0)),
+            turns: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+        })
+    }
+
+    /// Has threads do everything that there is to do, until it is over.
+    fn fill(self: &Arc<Arena>) -> Vec<JoinHandle<()>> {
+        let roles: [fn(&Arena); 4] = [
+            |arena| {
+                *arena.mutexes[0].lock() += 1;
+                arena.changed.notify_all();
+            },
+            |arena| {
+                let first = arena.mutexes[0].lock();
+                let mut second = arena.mutexes[1].lock();
+                *second += *first;
+                drop(first);
+                let _ = arena.changed.wait_for(&mut second, Duration::from_micros(50));
+            },
+            |arena| {
+                let local = thread::create(|| thread::park_timeout(Duration::from_micros(10)));
+                local.start().unwrap();
+                local.thread().set_name("renamed");
+                local.thread().unpark();
+                local.join().unwrap();
+                arena.local.set(arena.local.get() + 1);
+            },
+            |arena| {
+                thread::scope(|s| s.spawn(|| arena.local.set(1)).thread().interrupt());
+                std::thread::spawn(|| thread::current().interrupt()).join().unwrap();
+                assert!(thread::active_count() > 1);
+            },
+        ];
+        let begin = |(number, role): (usize, fn(&Arena))| {
+            let arena = self.clone();
+            let run = move || {
+                while !arena.over.load(Ordering::Relaxed) {
+                    role(&arena);
+                    arena.turns.fetch_add(1, Ordering::Relaxed);
+                }
+            };
+            Builder::new().name(format!("fighter-{number}")).spawn(run).unwrap()
+        };
+        roles.into_iter().enumerate().map(begin).collect()
+    }
+}
+
+/// The promises to a child.
+fn child_goes_on(lost: &[JoinHandle<()>]) {
+    let me = thread::current();
+    assert_eq!(thread::enumerate(), [me.clone()]);
+    assert_eq!((thread::active_count(), thread::main_thread()), (1, me.clone()));
+    assert!(!me.is_daemon());
+    assert_eq!(me.native_id(), Some(std::process::id()));
+
+    // Lost threads have finished, and have left nothing.
+    for handle in lost {
+        assert!(handle.is_finished());
+        handle.thread().join().unwrap();
+        assert!(matches!(handle.try_join(), Err(JoinError::Lost)));
+    }
+
+    let mutex = Mutex::new(0);
+    *mutex.lock() += 1;
+    let changed = Condvar::new();
+    assert!(changed.wait_for(&mut mutex.lock(), Duration::from_micros(100)).unwrap_err().is_timed_out());
+    thread::park_timeout(Duration::from_micros(100));
+    thread::sleep(Duration::from_micros(100));
+
+    // Threads start, contend, and are joined.
+    let local = Local::new(|| Cell::new(0));
+    thread::scope(|s| {
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                s.spawn(|| {
+                    local.set(local.get() + 1);
+                    (0..50).for_each(|_| *mutex.lock() += 1);
+                    changed.notify_all();
+                })
+            })
+            .collect();
+        assert!(thread::active_count() <= 3);
+        let mut total = mutex.lock();
+        changed.wait_while_for(&mut total, |total| *total < 101, Duration::from_secs(20)).unwrap();
+        drop(total);
+        others.iter().for_each(|other| other.join().unwrap());
+    });
+    assert_eq!(thread::spawn(|| 5).join().unwrap(), 5);
+    assert_eq!(thread::enumerate(), [me]);
+}
+
+#[test]
+fn five_hundred_forks_under_full_contention() {
+    let arena = Arena::new();
+    let fighters = arena.fill();
+    for _ in 0..500 {
+        let before = arena.turns.load(Ordering::Relaxed);
+        in_child(|| child_goes_on(&fighters));
+        // The parent goes on too: nothing that was held across the fork is held still.
+        while arena.turns.load(Ordering::Relaxed) == before {
+            thread::yield_now();
+        }
+    }
+    arena.over.store(true, Ordering::Relaxed);
+    fighters.iter().for_each(|fighter| fighter.join().unwrap());
+}
+
+#[test]
+fn a_thread_that_forks_is_main_in_the_child() {
+    let forks = Builder::new().name("forks".into()).daemon(true).spawn(|| {
+        in_child(|| {
+            assert_eq!(thread::main_thread().name(), Some("forks"));
+            child_goes_on(&[]);
+        });
+    });
+    forks.unwrap().join().unwrap();
+}
+
+#[test]
+fn a_child_may_fork_in_turn() {
+    in_child(|| {
+        let (mutex, never) = (Mutex::new(()), Condvar::new());
+        thread::scope(|s| {
+            let waits = s.spawn(|| never.wait(&mut mutex.lock()).unwrap_err().is_interrupted());
+            in_child(|| child_goes_on(&[]));
+            waits.thread().interrupt();
+            assert!(waits.join().unwrap());
+        });
+    });
+}
+
+#[test]
+fn a_lock_that_was_held_is_not_free_in_the_child() {
+    let mutex = Mutex::named((), "held at the fork");
+    thread::scope(|s| {
+        let guard = mutex.lock();
+        s.spawn(|| in_child(|| assert!(mutex.lock_for(Duration::from_millis(1)).unwrap_err().is_timed_out())))
+            .join()
+            .unwrap();
+        drop(guard);
+        assert!(mutex.try_lock().is_some(), "what the child does is its own affair");
+    });
+}
+
+#[test]
+fn the_exit_of_a_child_waits_for_nobody_lost() {
+    let over = Arc::new(AtomicBool::new(false));
+    let runs_on = thread::spawn({
+        let over = over.clone();
+        move || {
+            while !over.load(Ordering::Acquire) {
+                thread::park();
+            }
+        }
+    });
+    in_child(|| {
+        // SAFETY: the child has one thread, so nobody else is about to exit. Not `process::exit`,
+        // which some thread of the parent may have been in.
+        unsafe { libc::exit(0) }
+    });
+    over.store(true, Ordering::Release);
+    runs_on.thread().unpark();
+    runs_on.join().unwrap();
+}
