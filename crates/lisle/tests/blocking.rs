@@ -21,7 +21,7 @@ trait Ended {
 
 /// Errors of which the variants in question have the names that they have everywhere.
 macro_rules! ended {
-    ($($error:ty: $timed_out:pat, $interrupted:pat;)*) => {$(
+    ($($error:ty => $timed_out:pat, $interrupted:pat,)*) => {$(
         impl<T> Ended for Result<T, $error> {
             fn ended(self) -> End {
                 match self {
@@ -36,11 +36,11 @@ macro_rules! ended {
 }
 
 ended! {
-    WaitError: WaitError::TimedOut, WaitError::Interrupted;
-    JoinError: JoinError::TimedOut, JoinError::Interrupted;
-    BarrierError: BarrierError::TimedOut, BarrierError::Interrupted;
-    GetError: GetError::TimedOut, GetError::Interrupted;
-    PutError<i32>: PutError::TimedOut(_), PutError::Interrupted(_);
+    WaitError => WaitError::TimedOut, WaitError::Interrupted,
+    JoinError => JoinError::TimedOut, JoinError::Interrupted,
+    BarrierError => BarrierError::TimedOut, BarrierError::Interrupted,
+    GetError => GetError::TimedOut, GetError::Interrupted,
+    PutError<i32> => PutError::TimedOut(_), PutError::Interrupted(_),
 }
 
 const LIMIT: Duration = Duration::from_millis(20);

@@ -160,6 +160,7 @@ fn the_panic_names_the_line_of_the_call() {
     }));
     let called_at = line!() as usize + 1;
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(lock.lock())));
+    drop(std::panic::take_hook());
     assert!(caught.is_err());
     assert_eq!(line.load(Ordering::SeqCst), called_at);
 }

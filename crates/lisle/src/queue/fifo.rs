@@ -6,7 +6,7 @@
 
 use super::bolt::{Bolt, Caller};
 use super::store::{Items, Store};
-use crate::park::sys::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use crate::park::sys::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use crate::park::sys::const_fn;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -76,6 +76,9 @@ unsafe impl<T: Send> Send for Front<T> {}
 // items are only moved in and out, never shared.
 unsafe impl<T: Send> Sync for Front<T> {}
 
+/// Half a microsecond or so, as much as [`spin`](crate::park::spin) pauses altogether.
+const MOST_PAUSES: u32 = 64;
+
 /// How long a thread that has caught up with the other end leaves that end alone before it looks
 /// again.
 ///
@@ -83,20 +86,21 @@ unsafe impl<T: Send> Sync for Front<T> {}
 /// end is just about its next item. While both ends run, it pays to let some items gather first.
 /// Where they take turns (a question, an answer), it would only delay. The two are told apart by
 /// the number of items between two times of having caught up.
+///
+/// No model needs to know of it: these are numbers, not a protocol.
 struct Rhythm {
-    pauses: AtomicU32,
+    pauses: std::sync::atomic::AtomicU32,
     /// The most pauses: not longer than what fills the queue, or empties it.
     most: u32,
-    caught_up_at: AtomicUsize,
+    /// The index of this end when it last had caught up.
+    caught_up_at: std::sync::atomic::AtomicUsize,
 }
 
 impl Rhythm {
-    const_fn! {
-        const fn new(capacity: usize) -> Rhythm {
-            let most = capacity / 8;
-            let most = if most > 64 { 64 } else { most as u32 };
-            Rhythm { pauses: AtomicU32::new(0), most, caught_up_at: AtomicUsize::new(0) }
-        }
+    const fn new(capacity: usize) -> Rhythm {
+        use std::sync::atomic::{AtomicU32, AtomicUsize};
+        let most = if capacity < 8 * MOST_PAUSES as usize { capacity as u32 / 8 } else { MOST_PAUSES };
+        Rhythm { pauses: AtomicU32::new(0), most, caught_up_at: AtomicUsize::new(0) }
     }
 
     /// This end has caught up with the other one at item number `at`; its lock is held.
@@ -198,7 +202,7 @@ impl<T> Fifo<T> {
     /// Takes item number `at` out, which is in; the lock of the front is held.
     #[inline(always)]
     fn pop(&self, end: &mut FrontEnd<T>, at: usize) -> T {
-        if at % SLOTS == 0 {
+        if at.is_multiple_of(SLOTS) {
             self.advance(end);
         }
         // SAFETY: `block` is the block of item `at`; the item was written before `puts` told so,
@@ -237,7 +241,7 @@ impl<T> Items<T> for Fifo<T> {
             back.rhythm.catch_up(at);
             return Err(item);
         }
-        if at % SLOTS == 0 {
+        if at.is_multiple_of(SLOTS) {
             self.append(&mut end);
         }
         // SAFETY: `block` is the block of item `at`, whose slot nobody reads before `puts` says so.

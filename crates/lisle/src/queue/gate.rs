@@ -61,11 +61,13 @@ impl Gate {
     ) -> Result<R, WaitError> {
         wait.spin = false; // we do it here, where spinning can get what is wanted
         let late = wait.deadline.is_some_and(|at| at <= Instant::now());
-        if !late && let Some(done) = spin::spin_until(|| if must_wait() { None } else { attempt(false) }) {
-            return Ok(done);
-        }
-        let began = Instant::now();
+        let mut began = None;
         loop {
+            if !late && let Some(done) = spin::spin_until(|| if must_wait() { None } else { attempt(false) }) {
+                return Ok(done);
+            }
+            wait.since = began;
+            began = began.or_else(|| Some(Instant::now()));
             self.awaited.store(true, Ordering::SeqCst);
             sys::heavy_barrier();
             let validate = || self.awaited.load(Ordering::SeqCst) && must_wait();
@@ -73,7 +75,6 @@ impl Gate {
             if let Some(done) = attempt(granted.is_some()) {
                 return Ok(done);
             }
-            wait.since = Some(began);
         }
     }
 }

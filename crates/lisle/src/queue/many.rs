@@ -4,6 +4,7 @@ use super::gate::Gate;
 use super::store::Store;
 use super::{Fifo, GetError, PutManyError, Queue};
 use crate::park::{Limit, Site, current};
+use std::fmt;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
@@ -156,9 +157,14 @@ fn wake(gate: &Gate, count: usize) {
 }
 
 /// The items of a queue as they come; see [`Queue::iter`].
-#[derive(Debug)]
-pub struct Iter<'a, T, S: Store<T> = Fifo<T>> {
+pub struct Iter<'a, T, S = Fifo<T>> {
     queue: &'a Queue<T, S>,
+}
+
+impl<T, S: Store<T>> fmt::Debug for Iter<'_, T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Iter").field(self.queue).finish()
+    }
 }
 
 impl<T, S: Store<T>> Iterator for Iter<'_, T, S> {

@@ -76,10 +76,10 @@ use tasks::Tasks;
 ///
 /// # Fairness
 /// Threads that sleep in `get`, or in `put`, are woken in the order in which they went to sleep,
-/// one for each item or place that comes free. A thread that calls at the moment at which one is
-/// being woken may come first; the woken one then sleeps again in front of all others. So a thread
-/// is passed over only by calls that find an item (or a place) without waiting, never by one that
-/// went to sleep later.
+/// one for each item or place that comes free. A woken thread may find that one which never slept
+/// was faster. It then looks around as that one does, and if it goes to sleep again, it is the
+/// first to be woken. So nobody is woken twice while another has slept longer, but how often a
+/// thread may be too late has no bound.
 ///
 /// # Examples
 /// ```

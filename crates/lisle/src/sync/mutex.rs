@@ -91,6 +91,7 @@ impl<T: ?Sized> Mutex<T> {
 
     /// [`lock`](Mutex::lock), for a primitive whose waits are of another kind.
     #[inline(always)]
+    #[track_caller]
     pub(crate) fn lock_as(&self, kind: Kind, site: Site) -> MutexGuard<'_, T> {
         if let Err(error) = self.raw.lock(kind, site) {
             fail(&error);

@@ -239,7 +239,6 @@ impl RawRwLock {
             // Who goes to sleep also takes back its own `WOKEN`, or that of a thread that got lost
             // in a fork: from here on the next release wakes somebody.
             self.change(flags, WOKEN);
-            woken = false;
             sys::heavy_barrier();
             let must_wait = || kept_out(may_pass) && self.state.load(Ordering::SeqCst) & flags == flags;
             let on_leave = |left: bool| {

@@ -172,7 +172,7 @@ impl RawSemaphore {
         let added = self.update(|now| {
             look = must_look(now);
             let closed = if look { CLOSED } else { 0 };
-            has_room(now, n, most).then(|| now + u64::from(n) | closed)
+            has_room(now, n, most).then(|| (now + u64::from(n)) | closed)
         });
         if look && added.is_some() {
             self.serve(n > 1);
