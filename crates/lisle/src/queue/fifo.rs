@@ -202,7 +202,7 @@ impl<T> Fifo<T> {
     /// Takes item number `at` out, which is in; the lock of the front is held.
     #[inline(always)]
     fn pop(&self, end: &mut FrontEnd<T>, at: usize) -> T {
-        if at % SLOTS == 0 {
+        if at.is_multiple_of(SLOTS) {
             self.advance(end);
         }
         // SAFETY: `block` is the block of item `at`; the item was written before `puts` told so,
@@ -241,7 +241,7 @@ impl<T> Items<T> for Fifo<T> {
             back.rhythm.catch_up(at);
             return Err(item);
         }
-        if at % SLOTS == 0 {
+        if at.is_multiple_of(SLOTS) {
             self.append(&mut end);
         }
         // SAFETY: `block` is the block of item `at`, whose slot nobody reads before `puts` says so.
