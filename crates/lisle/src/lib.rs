@@ -1,8 +1,78 @@
-//! OS threads with nothing hidden.
+//! OS threads with nothing hidden: every wait can be timed, interrupted, and checked for deadlock.
+//!
+//! # Hello
+//! [`thread`] is a superset of [`std::thread`]: `use lisle::thread` takes the place of
+//! `use std::thread`.
+//!
+//! ```
+//! use lisle::thread;
+//!
+//! let worker = thread::spawn(|| 6 * 7);
+//! assert_eq!(worker.join().unwrap(), 42);
+//! ```
+//!
+//! # Waiting with a limit
+//! Every blocking call `x` comes with `try_x`, `x_for(Duration)` and `x_until(Instant)`.
+//! `Duration::MAX` is for ever; a point in the past means not to wait at all. What ended a wait
+//! that was not granted is a [`WaitError`].
+//!
+//! ```
+//! use lisle::sync::Event;
+//! use std::time::Duration;
+//!
+//! let ready = Event::new();
+//! assert!(ready.wait_for(Duration::from_millis(1)).unwrap_err().is_timed_out());
+//! ready.set();
+//! ready.wait().unwrap(); // comes back at once; it would block if nobody had set the event
+//! ```
+//!
+//! # Ending a wait from outside
+//! A thread cannot be killed: it may hold locks, and what they protect may be half changed. It can
+//! be asked to leave its present or next wait.
+//!
+//! ```
+//! use lisle::queue::{GetError, Queue};
+//! use lisle::thread;
+//!
+//! thread::scope(|scope| {
+//!     let jobs = Queue::<u32>::new();
+//!     let worker = scope.spawn(move || jobs.get());
+//!     worker.thread().interrupt();
+//!     assert_eq!(worker.join().unwrap(), Err(GetError::Interrupted));
+//! });
+//! ```
+//!
+//! # Sharing
+//! [`sync`] has the locks. Nothing has to be unlocked by hand, and a [deadlock](Report) is an error.
+//!
+//! ```
+//! use lisle::sync::Mutex;
+//!
+//! let lock = Mutex::named(1, "counter");
+//! let held = lock.lock();
+//! // Nobody can ever release it for us, so this does not hang:
+//! let error = lock.lock_interruptible().unwrap_err();
+//! assert!(error.to_string().starts_with("deadlock: 1 thread waits for itself"));
+//! ```
+//!
+//! # Talking
+//! [`queue`] has queues for any number of threads at both ends, bounded or not, with tasks that can
+//! be waited for, and an end.
+//!
+//! # What is not seen
+//! Deadlock detection knows the locks, joins and queues of this crate. A wait for something else (a
+//! `std` mutex, a pipe, another process) ends a chain that it follows. A thread remembers eight read
+//! locks at a time. A queue, event or semaphore has no owner: nobody can be proven to be the one
+//! who ends such a wait.
+
+#![doc(test(attr(deny(warnings))))]
+
 pub(crate) mod park;
+pub mod queue;
+pub mod sync;
+pub mod thread;
+
 pub use park::kind::Kind;
 pub use park::report::{Confidence, Link, Report, on_report};
 pub use park::stats::{WaitStat, WaitStats};
 pub use park::wait::WaitError;
-pub mod sync;
-pub mod thread;

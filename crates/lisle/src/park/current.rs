@@ -117,9 +117,14 @@ pub(crate) use store::{end, ident_if_known, with};
 #[inline]
 pub(crate) fn ident() -> u32 {
     match ident_if_known() {
-        0 => with(|me| me.ident()),
+        0 => first_ident(),
         ident => ident,
     }
+}
+
+#[cold]
+fn first_ident() -> u32 {
+    with(|me| me.ident())
 }
 
 /// The calling thread's record, shared.

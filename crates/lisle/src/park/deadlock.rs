@@ -90,7 +90,13 @@ impl fmt::Display for Described<'_> {
 struct Step {
     record: Shared,
     waiting: Waiting,
-    owner: Owner,
+    next: usize,
+}
+
+impl Step {
+    fn owner(&self) -> Owner {
+        self.waiting.owners[self.next]
+    }
 }
 
 enum Found {
@@ -101,53 +107,41 @@ enum Found {
     Orphan(Step),
 }
 
-/// Searches the ways that lead away from `start`'s wait.
+/// Searches the ways that lead away from `start`'s wait, each thread once, without recursion: a
+/// chain of waits can be as long as there are threads.
 fn search(start: &Shared, look_up: &dyn Fn(&Record) -> Option<Waiting>) -> Found {
-    let mut way = Vec::new();
-    let mut seen = HashSet::new();
+    let Some(waiting) = look_up(start) else { return Found::Nothing };
+    let mut seen = HashSet::from([start.ident()]);
     let mut orphan = None;
-    if follow(start, start.ident(), look_up, &mut seen, &mut way, &mut orphan) {
-        way.reverse();
-        return Found::Cycle(way);
-    }
-    orphan.map_or(Found::Nothing, Found::Orphan)
-}
-
-/// Whether a way leads from `record` to the thread `goal`; builds it from its end.
-fn follow(
-    record: &Shared,
-    goal: u32,
-    look_up: &dyn Fn(&Record) -> Option<Waiting>,
-    seen: &mut HashSet<u32>,
-    way: &mut Vec<Step>,
-    orphan: &mut Option<Step>,
-) -> bool {
-    // Depth is bounded by the number of threads that wait in a chain; each is entered once.
-    if !seen.insert(record.ident()) {
-        return false;
-    }
-    let Some(waiting) = look_up(record) else { return false };
-    for &owner in &waiting.owners {
-        if owner.ident == goal {
-            way.push(Step { record: record.clone(), waiting, owner });
-            return true;
+    let mut way = vec![Step { record: start.clone(), waiting, next: 0 }];
+    loop {
+        let is_first = way.len() == 1;
+        let Some(last) = way.last_mut() else { return Found::Nothing };
+        let Some(&owner) = last.waiting.owners.get(last.next) else {
+            let mut done = way.pop().expect("there was a last one");
+            if let (true, Some(next)) = (is_first, orphan) {
+                done.next = next;
+                return Found::Orphan(done);
+            }
+            if let Some(last) = way.last_mut() {
+                last.next += 1;
+            }
+            continue;
+        };
+        if owner.ident == start.ident() {
+            return Found::Cycle(way);
         }
         let next = registry::lock().get(owner.ident).cloned();
-        match next {
-            Some(next) => {
-                if follow(&next, goal, look_up, seen, way, orphan) {
-                    way.push(Step { record: record.clone(), waiting, owner });
-                    return true;
-                }
-            }
-            None if record.ident() == goal && matches!(owner.bond, Bond::Holds(_) | Bond::Took(_)) => {
-                let waiting = look_up(record);
-                *orphan = waiting.map(|waiting| Step { record: record.clone(), waiting, owner });
-            }
-            None => {}
+        if next.is_none() && is_first && matches!(owner.bond, Bond::Holds(_) | Bond::Took(_)) {
+            orphan = Some(last.next);
+        }
+        // A thread that was seen before leads nowhere, or we would have found it.
+        let next = next.filter(|_| seen.insert(owner.ident));
+        match next.and_then(|record| Some((look_up(&record)?, record))) {
+            Some((waiting, record)) => way.push(Step { record, waiting, next: 0 }),
+            None => last.next += 1,
         }
     }
-    false
 }
 
 /// Looks where the calling thread's wait leads. If it is in a deadlock, ends its wait by `leave`
@@ -192,7 +186,7 @@ pub(super) fn look(me: &Shared, node: &Node, leave: &mut dyn FnMut(&Queue)) -> O
 }
 
 fn confidence(way: &[Step]) -> Confidence {
-    if way.iter().any(|step| matches!(step.owner.bond, Bond::Took(_))) {
+    if way.iter().any(|step| matches!(step.owner().bond, Bond::Took(_))) {
         Confidence::Suspected
     } else if way.iter().any(|step| step.waiting.deadline.is_some()) {
         Confidence::Timed
@@ -219,7 +213,7 @@ fn is_news(way: &[Step], confidence: Confidence) -> bool {
     let mut sums = (0u64, 0u64);
     for step in way {
         let who = (u64::from(step.record.ident()), step.waiting.epoch);
-        let what = (step.waiting.key as u64, u64::from(step.owner.ident));
+        let what = (step.waiting.key as u64, u64::from(step.owner().ident));
         let (a, b) = if confidence == Confidence::Orphaned { what } else { who };
         sums.0 = sums.0.wrapping_add(mix(a, b));
         sums.1 = sums.1.wrapping_add(mix(b, !a));
@@ -244,7 +238,8 @@ fn mix(a: u64, b: u64) -> u64 {
 
 fn in_words(way: &[Step], confidence: Confidence) -> Report {
     let now = Instant::now();
-    let links = way.iter().map(|Step { record, waiting, owner }| {
+    let links = way.iter().map(|step| {
+        let (Step { record, waiting, .. }, owner) = (step, step.owner());
         let (bond, taken_at) = match owner.bond {
             Bond::Holds(site) => ("held by", site),
             Bond::Took(site) => ("last taken by", site),

@@ -1,6 +1,7 @@
 //! What becomes of the lot in the child of a `fork`: it starts empty, with one thread.
 
 use super::lot::WholeLot;
+use super::names::{self, Names};
 use super::record::Shared;
 use super::registry::{self, Registry};
 use super::sys::{self, PlainGuard};
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 struct Held {
     lot: WholeLot,
     registry: PlainGuard<'static, Registry>,
+    _names: PlainGuard<'static, Names>,
     _reported: Box<dyn Any>,
     _closed: sys::Closed,
 }
@@ -41,6 +43,7 @@ extern "C" fn prepare() {
     let held = Held {
         lot: WholeLot::lock(),
         registry: registry::lock(),
+        _names: names::lock(),
         _reported: Box::new(deadlock::lock_reported()),
         _closed: sys::close(),
     };

@@ -7,7 +7,13 @@ impl Kind {
     pub(crate) fn may_have_owner(self) -> bool {
         matches!(
             self,
-            Kind::Mutex | Kind::ReentrantMutex | Kind::Lock | Kind::RwLockRead | Kind::RwLockWrite | Kind::Join
+            Kind::Mutex
+                | Kind::ReentrantMutex
+                | Kind::Lock
+                | Kind::RwLockRead
+                | Kind::RwLockWrite
+                | Kind::Join
+                | Kind::QueueLock
         )
     }
 }

@@ -2,6 +2,7 @@
 
 use super::site::Site;
 use super::sys::{atomic::AtomicPtr, atomic::Ordering, const_fn};
+use super::wait::Subject;
 use std::fmt;
 use std::panic::Location;
 
@@ -69,6 +70,24 @@ impl Label {
         flags
     }
 
+    /// Sets the flags in `set`, in one instruction since it does not ask what they were.
+    #[inline(always)]
+    pub(crate) fn set(&self, set: usize) {
+        #[cfg(not(loom))]
+        self.0.fetch_or(set, Ordering::SeqCst);
+        #[cfg(loom)] // which has no such instruction
+        self.change(set, 0);
+    }
+
+    /// Clears the flags in `clear`, likewise.
+    #[inline(always)]
+    pub(crate) fn clear(&self, clear: usize) {
+        #[cfg(not(loom))]
+        self.0.fetch_and(!clear, Ordering::SeqCst);
+        #[cfg(loom)]
+        self.change(0, clear);
+    }
+
     fn get(&self) -> Result<&Named, Site> {
         let word = self.0.load(Ordering::Relaxed);
         let pointer = word.map_addr(|addr| addr & !(NAMED | FLAGS));
@@ -113,6 +132,13 @@ impl fmt::Display for Label {
             Ok(named) => write!(f, "{:?}", named.name),
             Err(site) => write!(f, "made at {site}"),
         }
+    }
+}
+
+/// What has no owners needs no more than this to be waited for.
+impl Subject for Label {
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 

@@ -89,13 +89,13 @@ impl Queue {
 
     /// Makes `after` follow `previous` and `before` precede `next`; the ends count as neighbours.
     fn link(&self, previous: *const Node, next: *const Node, after: *const Node, before: *const Node) {
-        // SAFETY (both): neighbours of a node in the queue are in the queue, hence alive, and we
+        // SAFETY: neighbours of a node in the queue are in the queue, hence alive, and we
         // hold the bucket's lock.
         match unsafe { previous.as_ref() } {
             None => self.head.set(after),
             Some(previous) => previous.next.set(after),
         }
-        // SAFETY: see above.
+        // SAFETY: likewise.
         match unsafe { next.as_ref() } {
             None => self.tail.set(before),
             Some(next) => next.previous.set(before),

@@ -13,7 +13,7 @@
 //! | `lot` | who waits where: nodes on stacks, in hashed buckets |
 //! | `wait` | a wait from beginning to end, and how it can end |
 //! | `deadlock`, `report` | who waits for whom, and the words for it |
-//! | `label`, `latest`, `site`, `limit`, `kind` | names, what replaces what, places, time limits, kinds of wait |
+//! | `label`, `names`, `latest`, `site`, `limit`, `kind` | names, what replaces what, places, time limits, kinds of wait |
 //! | `fork` | what becomes of all this in a child |
 
 pub(crate) mod current;
@@ -26,6 +26,7 @@ pub(crate) mod latest;
 pub(crate) mod limit;
 pub(crate) mod lot;
 pub(crate) mod name;
+pub(crate) mod names;
 pub(crate) mod parker;
 pub(crate) mod reads;
 pub(crate) mod record;

@@ -122,10 +122,6 @@ impl Registry {
         self.threads.values()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.threads.len()
-    }
-
     /// The threads that the process must wait for before it ends, but for `me`.
     pub(crate) fn keep_process<'a>(&'a self, me: &'a Shared) -> impl Iterator<Item = &'a Shared> {
         self.iter().filter(|record| {

@@ -34,7 +34,8 @@ pub struct Event {
     /// |---|---|
     /// | 0 | clear, nobody waits |
     /// | `SET` | set; who comes does not wait |
-    /// | `WAITERS` | clear, threads wait in the lot; goes only under the bucket's lock |
+    /// | `WAITERS` | clear, threads wait in the lot; changes only under the bucket's lock |
+    /// | `SET + WAITERS` | set while they came; the thread that set it is about to release them |
     label: Label,
 }
 
@@ -68,24 +69,34 @@ impl Event {
     #[inline]
     pub fn set(&self) {
         // Written even if it is set: who clears it after that shall see what we did before.
-        if self.label.update(|flags| (flags & WAITERS == 0).then_some(SET)).is_err() {
-            self.set_slow();
+        if !self.has_waiters() {
+            self.label.set(SET);
+            if self.has_waiters() {
+                self.set_slow(0); // they came just now: before or after our write
+            }
+        } else {
+            self.set_slow(SET);
         }
     }
 
+    #[inline(always)]
+    fn has_waiters(&self) -> bool {
+        self.label.flags(Ordering::Relaxed) & WAITERS != 0
+    }
+
+    /// Sets it if `set` says so, under the bucket's lock: each wait begins either before, and is
+    /// ended here, or afterwards, and finds the event set or cleared again.
     #[cold]
-    fn set_slow(&self) {
-        // Set under the bucket's lock: each wait begins either before, and is ended here, or
-        // afterwards, and finds the event set or cleared again.
+    fn set_slow(&self, set: usize) {
         unpark_all(key_of(self), 0, |_| {
-            self.label.change(SET, WAITERS);
+            self.label.change(set, WAITERS);
         });
     }
 
     /// Clears it: who comes from now on waits for the next [`set`](Event::set).
     #[inline]
     pub fn clear(&self) {
-        self.label.change(0, SET);
+        self.label.clear(SET);
     }
 
     /// Waits until it is set; comes back at once if it is.

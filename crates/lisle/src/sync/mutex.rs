@@ -86,7 +86,14 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        if let Err(error) = self.raw.lock(Kind::Mutex, Location::caller()) {
+        self.lock_as(Kind::Mutex, Location::caller())
+    }
+
+    /// [`lock`](Mutex::lock), for a primitive whose waits are of another kind.
+    #[inline(always)]
+    #[track_caller]
+    pub(crate) fn lock_as(&self, kind: Kind, site: Site) -> MutexGuard<'_, T> {
+        if let Err(error) = self.raw.lock(kind, site) {
             fail(&error);
         }
         self.guard()

@@ -1,16 +1,16 @@
-//! What the tests of this folder share: threads that can be seen falling asleep.
+//! What tests of primitives share: threads that can be seen falling asleep.
 
 use crate::park::record::Shared;
 use crate::park::{current, deadlock};
 use std::sync::mpsc;
 use std::thread::{JoinHandle, yield_now};
 
-pub(super) struct Worker<T> {
-    pub(super) record: Shared,
+pub(crate) struct Worker<T> {
+    pub(crate) record: Shared,
     handle: JoinHandle<T>,
 }
 
-pub(super) fn spawn<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Worker<T> {
+pub(crate) fn spawn<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Worker<T> {
     let (send, receive) = mpsc::channel();
     let handle = std::thread::spawn(move || {
         send.send(current::get()).unwrap();
@@ -21,13 +21,13 @@ pub(super) fn spawn<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static)
 
 impl<T> Worker<T> {
     /// Whether its thread waits in the lot.
-    pub(super) fn is_asleep(&self) -> bool {
+    pub(crate) fn is_asleep(&self) -> bool {
         deadlock::waiting(&self.record).is_some()
     }
 
     /// Waits until it does.
     #[track_caller]
-    pub(super) fn falls_asleep(&self) {
+    pub(crate) fn falls_asleep(&self) {
         while !self.is_asleep() {
             assert!(!self.handle.is_finished(), "the thread was expected to wait, and has ended");
             yield_now();
@@ -35,7 +35,7 @@ impl<T> Worker<T> {
     }
 
     #[track_caller]
-    pub(super) fn join(self) -> T {
+    pub(crate) fn join(self) -> T {
         self.handle.join().unwrap()
     }
 }

@@ -5,7 +5,7 @@ use super::error::{DaemonError, JoinError};
 use super::idle;
 use crate::park::record::{Life, Origin, Shared};
 use crate::park::stats::WaitStats;
-use crate::park::{Kind, Limit, Outcome, Record, Site, Wait, WaitError, current, park, registry, sys};
+use crate::park::{Kind, Limit, Outcome, Record, Site, Wait, WaitError, current, deadlock, park, registry, sys};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -136,6 +136,12 @@ impl Thread {
     /// Whether an interrupt is pending.
     pub fn is_interrupted(&self) -> bool {
         self.0.is_interrupted()
+    }
+
+    /// What kind of thing the thread waits for at the moment, or `None` if it does not wait. May be
+    /// over when the caller looks. Never blocks for longer than it takes to copy one wait.
+    pub fn waits_for(&self) -> Option<Kind> {
+        deadlock::waiting(&self.0).map(|waiting| waiting.kind)
     }
 
     /// How often and how long the thread has waited, and for what.

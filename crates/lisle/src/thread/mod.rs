@@ -141,6 +141,7 @@ fn with_living<R>(use_them: impl FnOnce(&mut dyn Iterator<Item = &Shared>) -> R)
 }
 
 /// The calling thread's [identifier](Thread::ident).
+#[inline]
 pub fn get_ident() -> NonZeroU32 {
     NonZeroU32::new(calling::ident()).expect("a running thread has one")
 }

@@ -43,6 +43,14 @@ pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::*;
 }
 
+/// Stands between a sequentially consistent exchange and such a load of another word, which must not
+/// be taken first. The two orders see to that; only the model checker wants to be told.
+#[inline(always)]
+pub(crate) fn exchange_barrier() {
+    #[cfg(loom)]
+    atomic::fence(atomic::Ordering::SeqCst);
+}
+
 /// How a [`futex_wait`] ended. `Woken` may be spurious: the caller looks at its word again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum FutexWait {
@@ -52,6 +60,23 @@ pub(crate) enum FutexWait {
     Expired,
     /// A signal handler ran on this thread.
     Signalled,
+}
+
+/// What stands between a store and a load of something else that a waiter sets before it passes
+/// [`heavy_barrier`] and looks at what was stored: one of the two sees the other.
+#[inline(always)]
+pub(crate) fn cheap_barrier() {
+    if barrier_is_asymmetric() {
+        light_barrier();
+    } else {
+        full_barrier();
+    }
+}
+
+#[cold]
+fn full_barrier() {
+    register_barrier(); // so that the next one is cheap, where the system allows it
+    atomic::fence(atomic::Ordering::SeqCst);
 }
 
 /// Makes a function `const` except under the model checker, whose atomics cannot be made so.

@@ -1,0 +1,70 @@
+# What one does with this project. `make help` lists it.
+
+DIR     ?= .
+THREADS ?= $(shell nproc)
+OUT     ?= target/manifest.sha256
+# For bench: what to measure, see `make bench ARGS=--help`.
+ARGS    ?=
+
+CARGO   ?= cargo
+# The step that follows, and why it is there.
+say      = @printf '\n\033[1m== %s\033[0m\n'
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test lint unit portable model soak bench docs tools
+
+help: ## Shows this list.
+	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo
+	@echo "  make run DIR=/usr/share THREADS=8 OUT=manifest.sha256"
+	@echo "  (make ends with 2 where the program does with anything but 0; it prints which: 'Error 1')"
+
+run: ## Writes the SHA-256 of every file below DIR to OUT, with THREADS threads.
+	@mkdir -p target
+	@$(CARGO) run --release --package lisle --example digest -- --threads '$(THREADS)' --out '$(OUT)' -- '$(DIR)'
+
+test: lint unit portable model docs ## All that must hold before a change goes in.
+	$(say) "all is well"
+
+lint: tools ## Format, lints, and who may sleep where.
+	$(say) "format"
+	$(CARGO) fmt --all --check
+	$(say) "lints: clippy on everything, warnings are errors"
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(say) "rooms: only the parking lot sleeps"
+	ci/check-rooms.sh
+
+unit: ## Tests and examples of the whole workspace.
+	$(say) "tests of the workspace"
+	$(CARGO) test --workspace
+
+portable: ## The library's tests again, with the parker that only needs std.
+	$(say) "tests of the library on the portable parker"
+	RUSTFLAGS='--cfg lisle_portable' $(CARGO) test --package lisle --target-dir target-portable
+
+# Two preemptions find nearly all that any number does, in a small part of the time:
+# LOOM_MAX_PREEMPTIONS=3 make model, for an evening.
+model: export LOOM_MAX_PREEMPTIONS ?= 2
+model: ## The protocols in loom: every order of steps, deadline and interrupt among them.
+	$(say) "models, up to $(LOOM_MAX_PREEMPTIONS) preemptions"
+	RUSTFLAGS='--cfg loom' $(CARGO) test --release --package lisle --lib --target-dir target-loom model
+
+soak: export LISLE_SOAK ?= 25
+soak: ## The tests in release, those of chance LISLE_SOAK (25) times as long.
+	$(say) "tests, $(LISLE_SOAK) times as long"
+	$(CARGO) test --release --workspace -- --include-ignored
+
+bench: ## lisle and its peers, side by side (ARGS='--quick mutex'); writes target/bench/rust.json.
+	$(CARGO) run --release --package lisle-bench -- $(ARGS)
+
+docs: ## The documentation, without a warning.
+	$(say) "documentation: warnings are errors"
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
+
+# Stable Rust brings both, but a minimal installation leaves them out.
+tools:
+	@for tool in fmt clippy; do \
+	    $(CARGO) $$tool --version >/dev/null 2>&1 || { \
+	        echo "'cargo $$tool' is missing; 'rustup component add rustfmt clippy' brings it" >&2; exit 1; }; \
+	done
