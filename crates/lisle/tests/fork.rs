@@ -111,7 +111,7 @@ impl Arena {
 /// The promises to a child.
 fn child_goes_on(lost: &[JoinHandle<()>]) {
     let me = thread::current();
-    assert_eq!(thread::enumerate(), [me.clone()]);
+    assert_eq!(thread::enumerate(), std::slice::from_ref(&me));
     assert_eq!((thread::active_count(), thread::main_thread()), (1, me.clone()));
     assert!(!me.is_daemon());
     if cfg!(not(lisle_portable)) {
