@@ -53,6 +53,7 @@
 //! // Nobody can ever release it for us, so this does not hang:
 //! let error = lock.lock_interruptible().unwrap_err();
 //! assert!(error.to_string().starts_with("deadlock: 1 thread waits for itself"));
+//! drop(held);
 //! ```
 //!
 //! # Talking

@@ -164,12 +164,8 @@ impl RawMutex {
     /// Releases the lock, which the calling thread holds.
     #[inline(always)]
     pub(crate) fn unlock(&self) {
-        if sys::barrier_is_asymmetric() {
-            self.owner.store(0, Ordering::Release);
-            sys::light_barrier();
-        } else {
-            self.owner.swap(0, Ordering::SeqCst);
-        }
+        self.owner.store(0, Ordering::Release);
+        sys::cheap_barrier();
         if self.label.flags(Ordering::Relaxed) == WAITERS {
             self.unlock_slow(false);
         }

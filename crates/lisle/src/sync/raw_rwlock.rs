@@ -308,12 +308,8 @@ impl RawRwLock {
 
     #[inline(always)]
     fn set_owner(&self, owner: u64) {
-        if sys::barrier_is_asymmetric() {
-            self.owner.store(owner, Ordering::Release);
-            sys::light_barrier();
-        } else {
-            self.owner.swap(owner, Ordering::SeqCst);
-        }
+        self.owner.store(owner, Ordering::Release);
+        sys::cheap_barrier();
         if must_look(self.state.load(Ordering::SeqCst)) {
             self.look(false);
         }
