@@ -3,6 +3,8 @@
 DIR     ?= .
 THREADS ?= $(shell nproc)
 OUT     ?= target/manifest.sha256
+# For bench: what to measure, see `make bench ARGS=--help`.
+ARGS    ?=
 
 CARGO   ?= cargo
 # The step that follows, and why it is there.
@@ -53,8 +55,8 @@ soak: ## The tests in release, those of chance LISLE_SOAK (25) times as long.
 	$(say) "tests, $(LISLE_SOAK) times as long"
 	$(CARGO) test --release --workspace -- --include-ignored
 
-bench: ## lisle and its peers, side by side; writes target/bench/rust.json.
-	$(CARGO) run --release --package lisle-bench
+bench: ## lisle and its peers, side by side (ARGS='--quick mutex'); writes target/bench/rust.json.
+	$(CARGO) run --release --package lisle-bench -- $(ARGS)
 
 docs: ## The documentation, without a warning.
 	$(say) "documentation: warnings are errors"

@@ -427,9 +427,9 @@ fn a_terminal_gets_a_bar_with_rate_and_time_left() {
     command.args(["--quiet", "--return", "--command", &digest, "/dev/null"]);
     command.current_dir(&room.0).env("TERM", "xterm");
     let mut running = room.spawn(&mut command);
-    running.until("stdout", "B/s"); // the rate
-    running.until("stdout", " left"); // the time, once all has been counted
-    running.until("stdout", "in 1 file");
+    running.until("stdout", "/1.10 TB in 1 file"); // without the "+" that there is while it counts
+    running.until("stdout", "B/s");
+    running.until("stdout", " left");
     room.end_file("b");
     assert_eq!(running.wait().code(), Some(1));
     let screen = fs::read_to_string(room.path("stdout")).unwrap();

@@ -55,7 +55,7 @@ fn an_ended_queue_drains() {
 /// `TestChan`: one thread's items arrive in order.
 #[test]
 fn order_is_kept() {
-    for capacity in [1, 2, 3, 31, 32, 33, 64, 1000] {
+    for capacity in [1, 2, 3, 63, 64, 65, 1000] {
         let queue = Arc::new(Queue::bounded(capacity));
         let putter = thread::spawn({
             let queue = queue.clone();
@@ -212,7 +212,8 @@ fn what_may_only_be_moved() {
 /// What is in when the queue goes is dropped with it, in whatever block it is.
 #[test]
 fn the_rest_goes_with_the_queue() {
-    for (puts, gets) in [(0, 0), (1, 0), (1, 1), (31, 2), (32, 0), (32, 32), (33, 32), (100, 1), (100, 64), (100, 97)] {
+    for (puts, gets) in [(0, 0), (1, 0), (1, 1), (63, 2), (64, 0), (64, 64), (65, 64), (200, 1), (200, 128), (200, 193)]
+    {
         let item = Arc::new(());
         let queue = Queue::new();
         for _ in 0..puts {

@@ -157,7 +157,7 @@ fn ids_differ() {
 
 #[test]
 fn current_is_the_handle_of_the_caller() {
-    let handle = thread::spawn(|| thread::current());
+    let handle = thread::spawn(thread::current);
     let id = handle.thread().id();
     assert_eq!(handle.join().unwrap().id(), id);
 }
@@ -385,7 +385,6 @@ fn a_scope_that_panics_waits_for_its_threads_first() {
             panic!("the function itself");
         })
     }))
-    .map(|()| ())
     .unwrap_err();
     assert!(done.load(Ordering::Relaxed));
     assert_eq!(payload.downcast_ref::<&str>(), Some(&"the function itself"));
@@ -408,7 +407,7 @@ fn thread_locals_are_local() {
 fn the_forms_of_a_local_key() {
     thread_local! {
         static CELL: Cell<i32> = panic!("set before it is read, so never initialised");
-        static TEXT: RefCell<String> = RefCell::new("a".into());
+        static TEXT: RefCell<String> = RefCell::new(String::from("a"));
     }
     static KEY: &thread::LocalKey<RefCell<String>> = &TEXT;
     CELL.set(123);
@@ -421,7 +420,7 @@ fn the_forms_of_a_local_key() {
 
 #[test]
 fn a_local_key_cannot_be_used_in_its_own_destructor() {
-    thread_local!(static LATE: Late = Late(RefCell::new(None)));
+    thread_local!(static LATE: Late = const { Late(RefCell::new(None)) });
     struct Late(RefCell<Option<mpsc::Sender<Result<(), thread::AccessError>>>>);
     impl Drop for Late {
         fn drop(&mut self) {

@@ -4,11 +4,6 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// While the tree is still being counted, there is no whole to be a part of.
-const COUNTING: &str = "{spinner} {decimal_bytes} {msg}  {decimal_bytes_per_sec}  (counting what is left)";
-const COUNTED: &str = "{wide_bar:.cyan/blue} {percent}%  {decimal_bytes}/{decimal_total_bytes} {msg}  \
-                       {decimal_bytes_per_sec}  {eta} left";
-
 /// Progress, as seen by somebody who waits for the end. Without a terminal it shows nothing, and
 /// costs as little.
 pub(crate) struct Progress {
@@ -20,7 +15,7 @@ impl Progress {
         let bar = io::stderr().is_terminal().then(|| {
             // Drawn by main when there is news: it needs no thread of its own.
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            bar.with_style(style(COUNTING))
+            bar.with_style(style(false))
         });
         Progress { bar }
     }
@@ -29,10 +24,12 @@ impl Progress {
         self.bar.is_some()
     }
 
-    pub(crate) fn set_total(&self, bytes: u64) {
+    pub(crate) fn set_total(&self, bytes: u64, counted_all: bool) {
         if let Some(bar) = &self.bar {
             bar.set_length(bytes);
-            bar.set_style(style(COUNTED));
+            if counted_all {
+                bar.set_style(style(counted_all));
+            }
         }
     }
 
@@ -68,6 +65,12 @@ impl Progress {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates above are well-formed")
+/// While files are still being counted, total and time left are at least what they seem.
+fn style(counted_all: bool) -> ProgressStyle {
+    let plus = if counted_all { "" } else { "+" };
+    let template = format!(
+        "{{wide_bar:.cyan/blue}} {{percent}}%  {{decimal_bytes}}/{{decimal_total_bytes}}{plus} {{msg}}  \
+         {{decimal_bytes_per_sec}}  {{eta}}{plus} left"
+    );
+    ProgressStyle::with_template(&template).expect("the template above is well-formed")
 }

@@ -38,8 +38,8 @@ pub(crate) enum News {
     NotRead(Problem),
     /// A link to a directory, which was not followed.
     DirectoryLink,
-    /// What there is to do in all, found by a thread that has nothing else to do.
-    Total { bytes: u64 },
+    /// What there is to do, as far as it has been counted.
+    Total { bytes: u64, counted_all: bool },
 }
 
 /// What became of a file.
@@ -191,14 +191,20 @@ fn report(results: &Queue<News>, news: News) -> bool {
     }
 }
 
-/// Counts what there is to do, for the time left. It only walks, and so is soon far ahead.
+/// Counts what there is to do, for the time left. It opens nothing, and so is soon far ahead.
 pub(crate) fn survey(root: &Path, results: &Queue<News>) {
-    let mut bytes = 0;
-    let _ = walk(root, |found| {
+    let (mut files, mut bytes) = (0u64, 0);
+    let end = walk(root, |found| {
         if let Found::File(path) = found {
             bytes += path.metadata().map_or(0, |meta| meta.len());
+            files += 1;
+            if files.is_multiple_of(1000) && !report(results, News::Total { bytes, counted_all: false }) {
+                return ControlFlow::Break(());
+            }
         }
         ControlFlow::Continue(())
     });
-    report(results, News::Total { bytes });
+    if end.is_continue() {
+        report(results, News::Total { bytes, counted_all: true });
+    }
 }

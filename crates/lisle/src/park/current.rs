@@ -145,12 +145,17 @@ pub(crate) fn begin(record: &Shared) {
     record.enter(Life::Alive);
 }
 
-/// The main thread or another OS thread calls in for the first time.
-#[cold]
-fn adopt() {
+/// What has to be there before the first thread is.
+pub(super) fn set_up_process() {
     sys::register_barrier();
     #[cfg(all(unix, not(loom)))]
     super::fork::watch();
+}
+
+/// The main thread or another OS thread calls in for the first time.
+#[cold]
+fn adopt() {
+    set_up_process();
     let late = store::is_late();
     let main = sys::is_main_thread(late);
     let record = if main { main_record() } else { adopted_record(late) };

@@ -16,7 +16,7 @@ use super::sys::{PlainGuard, PlainLock};
 use super::wait::{Bond, Owner, Subject, Wait};
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -230,8 +230,7 @@ fn is_news(way: &[Step], confidence: Confidence) -> bool {
 }
 
 fn mix(a: u64, b: u64) -> u64 {
-    static STATE: std::sync::OnceLock<RandomState> = std::sync::OnceLock::new();
-    let mut hasher = STATE.get_or_init(RandomState::new).build_hasher();
+    let mut hasher = DefaultHasher::new();
     hasher.write_u64(a);
     hasher.write_u64(b);
     hasher.finish()

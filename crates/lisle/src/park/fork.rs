@@ -9,7 +9,7 @@ use super::{current, deadlock};
 use std::any::Any;
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The library's locks, held across the fork so that the child finds nothing half done. They are
 /// taken, and given back, in the order of the fields.
@@ -26,14 +26,16 @@ thread_local! {
     static HELD: Cell<Option<ManuallyDrop<Held>>> = const { Cell::new(None) };
 }
 
-/// Asks the system to tell us of forks. A child made by a bare system call goes unnoticed; it may
-/// use nothing of this library.
+/// Asks the system to tell us of forks. Two go unnoticed, and their children may use nothing of this
+/// library: one made by a bare system call, and one that has begun when the process calls in for
+/// the first time, on another thread.
 pub(super) fn watch() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
+    // Not a `Once`: a fork of which we are not told yet could leave it begun for ever.
+    static ASKED: AtomicBool = AtomicBool::new(false);
+    if !ASKED.load(Ordering::Relaxed) && !ASKED.swap(true, Ordering::Relaxed) {
         // SAFETY: the three are plain functions without arguments that live as long as the image.
         unsafe { libc::pthread_atfork(Some(prepare), Some(in_parent), Some(in_child)) };
-    });
+    }
 }
 
 extern "C" fn prepare() {

@@ -1,7 +1,7 @@
 //! All threads that live, by ident.
 
 use super::record::{Life, Origin, Shared};
-use super::sys::{PlainGuard, PlainLock};
+use super::sys::{self, PlainGuard, PlainLock};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How many ended threads are remembered by name, for locks they may have left behind.
@@ -11,12 +11,19 @@ const REMEMBERED: usize = 1024;
 pub(crate) struct Registry {
     threads: BTreeMap<u32, Shared>,
     main: Option<Shared>,
+    /// Whether the process has been told to wait for threads at its end.
+    keeps: bool,
     last_ident: u32,
     ended: VecDeque<(u32, Box<str>)>,
 }
 
-static REGISTRY: PlainLock<Registry> =
-    PlainLock::new(Registry { threads: BTreeMap::new(), main: None, last_ident: 0, ended: VecDeque::new() });
+static REGISTRY: PlainLock<Registry> = PlainLock::new(Registry {
+    threads: BTreeMap::new(),
+    main: None,
+    keeps: false,
+    last_ident: 0,
+    ended: VecDeque::new(),
+});
 
 /// The registry, locked. Taken after bucket locks, if any; no other lock is taken under it.
 pub(crate) fn lock() -> PlainGuard<'static, Registry> {
@@ -26,14 +33,20 @@ pub(crate) fn lock() -> PlainGuard<'static, Registry> {
 // The three ways through the registry change a thread's life under its lock: a fork, which holds
 // that lock, finds every thread that has started and not finished in the table.
 
-/// `start` was called: enters the thread; false if that was so before.
-pub(crate) fn start(record: &Shared) -> bool {
+/// `start` was called: enters the thread; false if that was so before. The first that keeps the
+/// process has `at_exit` called at its end.
+pub(crate) fn start(record: &Shared, at_exit: extern "C" fn()) -> bool {
+    super::current::set_up_process();
     let mut registry = lock();
-    let first = record.advance(Life::Initial, Life::Started);
-    if first {
-        registry.add(record);
+    if !record.advance(Life::Initial, Life::Started) {
+        return false;
     }
-    first
+    if !record.is_daemon() && !registry.keeps {
+        registry.keeps = true;
+        sys::at_exit(at_exit);
+    }
+    registry.add(record);
+    true
 }
 
 /// The system could not make the thread: it is as if `start` had not been called.

@@ -73,6 +73,9 @@ pub(crate) struct Wait<'a> {
     pub(crate) unfailing: bool,
     /// When the call began to wait, if this is not its first attempt: keeps the thread's place.
     pub(crate) since: Option<Instant>,
+    /// Called now and then by the waiting thread, first when the wait is due: true ends the wait as
+    /// `Invalid`, so that the call looks again.
+    pub(crate) overdue: Option<&'a dyn Fn() -> bool>,
     /// A number that means something to the primitive (how many permits are wanted).
     pub(crate) detail: u32,
 }
@@ -89,6 +92,7 @@ impl<'a> Wait<'a> {
             spin: true,
             unfailing: false,
             since: None,
+            overdue: None,
             detail: 0,
         }
     }
@@ -232,18 +236,19 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
         }
     };
     // Nobody is failed or reported for a wait without owners: it is not looked at.
-    let mut look_at =
-        (wait.kind.may_have_owner() && !cfg!(loom)).then(|| node.since.max(Instant::now()) + DETECT_AFTER);
+    // Real time has no place in a model.
+    let now = if cfg!(loom) { None } else { Some(Instant::now()) };
+    let mut look_at = now.filter(|_| wait.kind.may_have_owner()).map(|now| now + DETECT_AFTER);
+    // What is overdue gets looked at ever more rarely: a long wait is not to cost for its length.
+    let mut due = lot::FAIR_AFTER;
+    let mut due_at = now.filter(|_| wait.overdue.is_some()).map(|now| now + due);
     let mut spin = wait.spin;
     let outcome = loop {
         // An interrupt that came before the parker could be poked.
         if wait.interruptible && me.is_interrupted() {
             break Outcome::Interrupted;
         }
-        let until = match (wait.deadline, look_at) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let until = [wait.deadline, look_at, due_at].into_iter().flatten().min();
         match me.parker.wait(until, std::mem::take(&mut spin)) {
             Woke::Granted => return Outcome::Granted(node.token.get()),
             Woke::Poked => {
@@ -256,12 +261,23 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
             Woke::Signalled if wait.signals => break Outcome::Signalled,
             Woke::Signalled => {}
             Woke::Expired => {
-                if wait.deadline.is_some_and(|at| cfg!(loom) || at <= Instant::now()) {
+                let now = Instant::now();
+                let passed = |at: Option<Instant>| at.is_some_and(|at| cfg!(loom) || at <= now);
+                if passed(wait.deadline) {
                     break Outcome::TimedOut;
                 }
-                look_at = None;
-                if let Some(report) = deadlock::look(me, node, &mut leave) {
-                    return Outcome::Deadlocked(report);
+                if passed(due_at) {
+                    due *= 2;
+                    due_at = Some(now + due);
+                    if wait.overdue.is_some_and(|overdue| overdue()) {
+                        break Outcome::Invalid;
+                    }
+                }
+                if passed(look_at) {
+                    look_at = None;
+                    if let Some(report) = deadlock::look(me, node, &mut leave) {
+                        return Outcome::Deadlocked(report);
+                    }
                 }
             }
         }

@@ -13,7 +13,7 @@ use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
 /// Items per block.
-const SLOTS: usize = 32;
+const SLOTS: usize = 64;
 
 struct Block<T> {
     slots: [UnsafeCell<MaybeUninit<T>>; SLOTS],

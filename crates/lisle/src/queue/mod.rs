@@ -77,9 +77,8 @@ use tasks::Tasks;
 /// # Fairness
 /// Threads that sleep in `get`, or in `put`, are woken in the order in which they went to sleep,
 /// one for each item or place that comes free. A woken thread may find that one which never slept
-/// was faster. It then looks around as that one does, and if it goes to sleep again, it is the
-/// first to be woken. So nobody is woken twice while another has slept longer, but how often a
-/// thread may be too late has no bound.
+/// was faster. It then looks around as that one does, and if it has to go to sleep again, it comes
+/// before all others. How often in a row a thread may be too late has no bound.
 ///
 /// # Examples
 /// ```

@@ -192,7 +192,9 @@ fn join_waits_for_the_last_task() {
     assert!(joiners.iter().all(|joiner| joiner.is_asleep()));
     assert!(queue.join_for(Duration::ZERO).unwrap_err().is_timed_out());
     queue.task_done().unwrap();
-    joiners.map(|joiner| joiner.join().unwrap());
+    for joiner in joiners {
+        joiner.join().unwrap();
+    }
     assert!(queue.task_done().is_err());
     queue.join().unwrap();
 }
@@ -240,8 +242,10 @@ fn a_late_call_does_not_sleep() {
     assert_eq!(queue.get_until(past), Ok(1));
     assert_eq!(queue.get_until(past), Err(GetError::TimedOut));
     assert_eq!(queue.get_many_until(3, past), Err(GetError::TimedOut));
-    assert!(queue.get_for(Duration::from_millis(1)).unwrap_err().is_timed_out());
-    assert_eq!(current::with(|me| me.stats.read().get(crate::Kind::QueueGet).count), 1);
+    assert_eq!(queue.get_for(Duration::ZERO), Err(GetError::TimedOut));
+    let waits = current::with(|me| me.stats.read());
+    assert_eq!((waits.get(crate::Kind::QueuePut).count, waits.get(crate::Kind::QueueGet).count), (0, 0));
+    assert_eq!(queue.get_for(Duration::from_millis(1)), Err(GetError::TimedOut));
 }
 
 /// Panics when compared while `ARMED`.

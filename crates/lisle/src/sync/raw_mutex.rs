@@ -14,7 +14,7 @@ use std::time::Instant;
 /// | 0 | – | free |
 /// | ident, site << 32 | – | held by that thread, which took it there |
 /// | any | `WAITERS` | threads wait in the lot, or are about to; the next release looks there |
-/// | any | `WAITERS + WOKEN` | one of them has been sent to try; releases leave the others alone |
+/// | any | `WAITERS + WOKEN` | a thread that is awake tries to get it; releases leave the others alone |
 /// | any | `WOKEN` | the same, and no others wait |
 ///
 /// The flags change by read-modify-write only. They say too much rather than too little: a flag
@@ -106,13 +106,36 @@ impl RawMutex {
         let mut wait = Wait::new(kind, self, site, limit.deadline());
         wait.spin = false; // we do it here, where spinning can take the lock
         set_up(&mut wait);
-        let mut woken = false;
+        // A thread that is awake and tries answers for those who sleep: while it does, a release
+        // need not pay for waking one of them. It ends up with the lock or asleep, and either way
+        // takes its `WOKEN` back first.
+        let woken = Cell::new(false);
+        let attempt = || {
+            if self.owner.load(Ordering::Relaxed) == 0 && self.acquire(mine) {
+                return Some(());
+            }
+            if !woken.get() && self.label.flags(Ordering::Relaxed) == WAITERS {
+                let answer = |flags| (flags == WAITERS).then_some(WAITERS | WOKEN);
+                woken.set(self.label.update(answer).is_ok());
+            }
+            None
+        };
+        // Those who are awake could go on like that for ever, so a wait that is due takes their
+        // `WOKEN` back: the next release looks, and hands the lock over.
+        let overdue = || {
+            if self.label.flags(Ordering::Relaxed) & WOKEN == 0 {
+                return false;
+            }
+            self.label.change(0, WOKEN);
+            sys::heavy_barrier();
+            self.owner.load(Ordering::Relaxed) == 0
+        };
+        wait.overdue = Some(&overdue);
+        let late = wait.deadline.is_some_and(|at| at <= began);
         loop {
-            let late = wait.deadline.is_some_and(|at| at <= began);
-            let free = || (self.owner.load(Ordering::Relaxed) == 0 && self.acquire(mine)).then_some(());
-            let taken = if late { free() } else { spin::spin_at(Pace::Backoff, free) };
+            let taken = if late { attempt() } else { spin::spin_at(Pace::Backoff, attempt) };
             if taken.is_some() {
-                if woken {
+                if woken.get() {
                     self.label.change(0, WOKEN);
                 }
                 return Ok(());
@@ -120,7 +143,7 @@ impl RawMutex {
             // Who goes to sleep also takes back its own `WOKEN`, or that of a thread that got lost
             // in a fork: from here on the next release wakes somebody.
             self.label.change(WAITERS, WOKEN);
-            woken = false;
+            woken.set(false);
             sys::heavy_barrier();
             let must_wait =
                 || self.owner.load(Ordering::Relaxed) != 0 && self.label.flags(Ordering::Relaxed) & WAITERS != 0;
@@ -131,7 +154,7 @@ impl RawMutex {
             };
             match park_with(key_of(self), &wait, must_wait, || {}, on_leave).settle()? {
                 Some(HANDED) => return Ok(()),
-                Some(_) => woken = true,
+                Some(_) => woken.set(true),
                 None => {}
             }
             wait.since = Some(began);

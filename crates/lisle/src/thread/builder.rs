@@ -158,11 +158,10 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    if !registry::start(record) {
+    if !registry::start(record, exit::handler) {
         return Err(StartError::AlreadyStarted);
     }
     hook::note_locations();
-    exit::keep_for(record);
     // `std` prints this name with a panic, and takes no NUL.
     let mut builder = std::thread::Builder::new().name(record.name.get().replace('\0', " "));
     if let Some(size) = packet.stack_size {

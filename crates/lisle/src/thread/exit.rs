@@ -4,23 +4,15 @@
 use super::handle::{unfailing, wait_for};
 use super::hook::tell;
 use crate::park::record::{Life, Origin, Shared};
-use crate::park::{Limit, Record, current, deadlock, registry, sys};
+use crate::park::{Limit, current, deadlock, registry};
 use std::panic::{Location, catch_unwind};
-use std::sync::Once;
 use std::time::Duration;
 
 /// When a process that waits for its threads says so, unless the environment says otherwise.
 const REPORT_AFTER: Duration = Duration::from_secs(5);
 
-/// Makes the process wait at its end for threads like this one, which is about to start.
-pub(super) fn keep_for(record: &Record) {
-    static ONCE: Once = Once::new();
-    if !record.is_daemon() {
-        ONCE.call_once(|| sys::at_exit(handler));
-    }
-}
-
-extern "C" fn handler() {
+/// Runs at the end of a process in which a thread that is not a daemon was started.
+pub(super) extern "C" fn handler() {
     // Nothing may unwind into the system's `exit`.
     let _ = catch_unwind(wait_for_all);
 }

@@ -3,7 +3,6 @@
 use super::super::name::shorten;
 use super::FutexWait;
 use super::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::Once;
 use std::time::Instant;
 
 /// Sleeps while `word` holds `expected`, until woken or until `deadline`.
@@ -52,7 +51,9 @@ const MEMBARRIER_REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
 /// Whether the light side of the barrier may be light: true once the kernel has taken our
 /// registration. A thread that still reads `false` uses the full exchange, which is always right.
 static ASYMMETRIC: AtomicBool = AtomicBool::new(false);
-static REGISTER: Once = Once::new();
+/// Whether the kernel has been asked. Not a `Once`, which a fork could leave begun for ever: to ask
+/// twice does no harm.
+static ASKED: AtomicBool = AtomicBool::new(false);
 
 fn membarrier(command: libc::c_int) -> bool {
     // SAFETY: membarrier takes no pointers; unknown commands answer EINVAL or ENOSYS.
@@ -61,11 +62,12 @@ fn membarrier(command: libc::c_int) -> bool {
 
 /// Registers this process for [`heavy_barrier`]; called when a thread first meets the library.
 pub(crate) fn register_barrier() {
-    REGISTER.call_once(|| {
+    if !ASKED.load(Ordering::Acquire) {
         if membarrier(MEMBARRIER_REGISTER_PRIVATE_EXPEDITED) {
             ASYMMETRIC.store(true, Ordering::SeqCst);
         }
-    });
+        ASKED.store(true, Ordering::Release);
+    }
 }
 
 /// True when a store followed by a load needs only [`light_barrier`] against [`heavy_barrier`];
