@@ -142,12 +142,14 @@ impl RawRwLock {
 
     #[inline(never)]
     fn enter_beside(&self, site: Site) -> Option<Hold> {
+        // Recorded before it is true, and below as long as it was: that takes less time than after
+        // the exchange, and the detector follows only threads that wait.
+        let slot = current::with(|me| me.reads.add(key_of(self), site));
         if self.count_in() {
-            Some(self.record(site))
-        } else {
-            self.count_out();
-            None
+            return Some(Hold::Beside(slot));
         }
+        self.leave(slot);
+        None
     }
 
     /// Counts a reader in; false if a writer is there, and the reader must be counted out.
@@ -164,11 +166,6 @@ impl RawRwLock {
         if state < 2 * READER && must_look(state) {
             self.look(false);
         }
-    }
-
-    #[inline(always)]
-    fn record(&self, site: Site) -> Hold {
-        Hold::Beside(current::with(|me| me.reads.add(key_of(self), site)))
     }
 
     #[inline(always)]
@@ -200,7 +197,7 @@ impl RawRwLock {
             let barred = !may_pass && self.state.load(Ordering::SeqCst) & WRITERS != 0;
             is_writer(self.owner.load(Ordering::SeqCst)) || barred && !self.is_free()
         };
-        self.wait(wait, WAITERS, enter, kept_out, || self.record(site))
+        self.wait(wait, WAITERS, enter, kept_out, || Hold::Beside(current::with(|me| me.reads.add(key_of(self), site))))
     }
 
     #[cold]
@@ -280,8 +277,8 @@ impl RawRwLock {
 
     #[inline(never)]
     fn leave(&self, slot: u8) {
-        current::with(|me| me.reads.remove(slot));
         self.count_out();
+        current::with(|me| me.reads.remove(slot));
     }
 
     /// Releases the lock, which the calling thread holds for writing.
