@@ -230,6 +230,20 @@ const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a_lock_that_main_keeps_is_a_deadlock",
+        program: || {
+            std::mem::forget(JOBS.lock());
+            drop(Builder::new().name("wants it".into()).spawn(|| drop(JOBS.lock())));
+        },
+        check: |run| {
+            let ended = run.run(&[]);
+            assert_eq!(ended.code, Some(0));
+            for part in ["and nobody joined it: deadlock: 2 threads", "thread \"main\"", "thread \"wants it\""] {
+                assert!(ended.stderr.contains(part), "{part} in {}", ended.stderr);
+            }
+        },
+    },
+    Case {
         name: "what_is_printed_after_main_comes_out",
         program: || {
             drop(thread::spawn(|| {

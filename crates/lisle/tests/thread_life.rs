@@ -1,5 +1,6 @@
 //! From `create` to `join`: the life of a thread, and what it leaves.
 
+use lisle::Kind;
 use lisle::thread::{self, Builder, JoinError, JoinHandle, Run, StartError, Thread};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
@@ -287,6 +288,42 @@ fn joining_while_holding_what_the_thread_wants_is_a_deadlock() {
             }
         }
     });
+}
+
+#[test]
+fn a_scope_that_holds_what_its_thread_wants_fails_the_thread() {
+    let mutex = lisle::sync::Mutex::named((), "held by the scope");
+    let guard = mutex.lock();
+    let mut report = None;
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        thread::scope(|s| {
+            s.spawn(|| {
+                report = mutex.lock_interruptible().map(drop).err().map(|error| error.to_string());
+                panic!("cannot go on");
+            });
+        });
+    }));
+    drop(guard);
+    assert_eq!(caught.unwrap_err().downcast_ref::<&str>(), Some(&"a scoped thread panicked"));
+    let report = report.unwrap();
+    for part in ["deadlock: 2 threads", "mutex \"held by the scope\"", "join of thread \"Thread-"] {
+        assert!(report.contains(part), "{part} in {report}");
+    }
+}
+
+#[test]
+fn waits_are_counted() {
+    let handle = thread::spawn(|| {
+        thread::sleep(Duration::from_millis(2));
+        thread::park_timeout(Duration::from_millis(3));
+        thread::create(|| ()).join().unwrap_err(); // no wait
+    });
+    handle.join().unwrap();
+    let stats = handle.thread().wait_stats();
+    assert_eq!((stats.get(Kind::Sleep).count, stats.get(Kind::Park).count), (1, 1));
+    assert!(stats.get(Kind::Park).longest >= Duration::from_millis(3));
+    assert!(stats.total() >= Duration::from_millis(5));
+    assert_eq!(stats.iter().map(|(kind, _)| kind).collect::<Vec<_>>(), [Kind::Park, Kind::Sleep]);
 }
 
 #[test]

@@ -21,9 +21,8 @@ pub struct ThreadId(NonZeroU64);
 ///
 /// # Life
 /// A thread is *initial* when made, *started* by `start`, *alive* while it runs, and *finished*
-/// when it has returned or panicked and its thread locals are gone. It cannot be killed: whatever it was about to
-/// release, restore or tell would never happen, and the rest of the program lives on with that. It
-/// can be asked to end, by an [interrupt](Thread::interrupt) among other means.
+/// when it has returned or panicked and its thread locals are gone. It cannot be killed, but asked
+/// to end: see [the module](super#a-thread-cannot-be-killed).
 ///
 /// # Examples
 /// ```

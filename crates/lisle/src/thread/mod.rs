@@ -10,15 +10,6 @@
 //! - Every thread has a name.
 //! - A panic that nobody takes goes to the [`excepthook`].
 //!
-//! | file | what it knows |
-//! |---|---|
-//! | `builder`, `run` | making and starting threads |
-//! | `handle`, `join_handle`, `packet`, `error` | what others may know of one, and what it leaves |
-//! | `scope` | threads that borrow |
-//! | `idle` | `park` and `sleep` |
-//! | `hook`, `exit` | panics that nobody takes, and the end of the process |
-//! | `local` | values per thread and instance |
-//!
 //! # Two ways to say what a thread does
 //! Give a callable to [`spawn`], or implement [`Run`] for a type of your own. Both can also be made
 //! now by [`create`] and [started](JoinHandle::start) later.
@@ -41,6 +32,15 @@
 //! # Thread locals
 //! [`thread_local!`] works as ever; its values have been dropped when a join returns. [`Local`] is
 //! for values per thread *and* per instance.
+
+// | file | what it knows |
+// |---|---|
+// | `builder`, `run` | making and starting threads |
+// | `handle`, `join_handle`, `packet`, `error` | what others may know of one, and what it leaves |
+// | `scope` | threads that borrow |
+// | `idle` | `park` and `sleep` |
+// | `hook`, `exit` | panics that nobody takes, and the end of the process |
+// | `local` | values per thread and instance |
 
 mod builder;
 mod error;
