@@ -292,8 +292,8 @@ fn a_file_without_permission_is_named_and_counted() {
     room.file("closed", "");
     room.file("folder/inside", "");
     room.file("open", "");
-    fs::set_permissions(room.tree("closed"), fs::Permissions::from_mode(0)).unwrap();
-    fs::set_permissions(room.tree("folder"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(room.tree("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(room.tree("folder"), fs::Permissions::from_mode(0o000)).unwrap();
     if File::open(room.tree("closed")).is_err() {
         let output = room.run(1);
         assert_eq!(output.status.code(), Some(1), "{output:?}");

@@ -96,7 +96,9 @@ fn two_putters_find_room() {
         let queue = Arc::new(Queue::bounded(1));
         let putters = [put(&queue, 1), put(&queue, 2)];
         let mut got = [(); 2].map(|()| queue.get().unwrap().number());
-        putters.map(|putter| putter.join().unwrap());
+        for putter in putters {
+            putter.join().unwrap();
+        }
         got.sort();
         assert_eq!(got, [1, 2]);
     });
@@ -228,6 +230,8 @@ fn join_is_released_by_the_last_task() {
         });
         queue.join().unwrap();
         assert_eq!((queue.len(), queue.unfinished()), (0, 0));
-        workers.map(|worker| worker.join().unwrap());
+        for worker in workers {
+            worker.join().unwrap();
+        }
     });
 }

@@ -56,7 +56,9 @@ fn mutex_excludes() {
             thread::spawn(move || add_one(&counter.lock()))
         });
         add_one(&counter.lock());
-        threads.map(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert_eq!(read(&counter), 3);
     });
 }
@@ -73,7 +75,9 @@ fn mutex_fair_release_excludes() {
                 super::MutexGuard::unlock_fair(guard);
             })
         });
-        threads.map(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert_eq!(read(&counter), 2);
     });
 }
@@ -177,7 +181,9 @@ fn condvar_notify_all_reaches_all() {
         });
         *shared.0.lock() = true;
         shared.1.notify_all();
-        waiters.map(|waiter| waiter.join().unwrap());
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
     });
 }
 
@@ -244,7 +250,9 @@ fn event_set_is_not_missed() {
             thread::spawn(move || event.wait().unwrap())
         });
         event.set();
-        waiters.map(|waiter| waiter.join().unwrap());
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
         assert!(event.is_set());
     });
 }
@@ -329,7 +337,9 @@ fn semaphore_wakes_all_for_whom_there_are_permits() {
         });
         semaphore.release();
         semaphore.release();
-        waiters.map(|waiter| waiter.join().unwrap());
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
         assert!(!semaphore.try_acquire());
     });
 }
@@ -380,7 +390,9 @@ fn lock_excludes() {
             thread::spawn(move || inside(&shared))
         });
         inside(&shared);
-        others.map(|other| other.join().unwrap());
+        for other in others {
+            other.join().unwrap();
+        }
         assert!(shared.0.try_acquire());
     });
 }
