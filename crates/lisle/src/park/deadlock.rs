@@ -4,7 +4,8 @@
 //! bucket at a time. If the way leads back to itself, it walks once more with all buckets locked:
 //! then no wait can begin or end, and a thread that waits cannot release what it owns, so what is
 //! a cycle now is a deadlock. The thread that proves it takes its own node out before it lets go,
-//! so a cycle fails one wait only.
+//! so a cycle fails one wait only. It does so too before it tells of anything else: what is told
+//! runs users' code.
 
 use super::kind::Kind;
 use super::lot::{self, Node, Queue, WholeLot};
@@ -29,6 +30,7 @@ pub(crate) struct Waiting {
     pub(crate) since: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) owners: Vec<Owner>,
+    interruptible: bool,
     unfailing: bool,
     key: usize,
     epoch: u64,
@@ -72,6 +74,7 @@ fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
         since: node.since,
         deadline: wait.deadline,
         owners,
+        interruptible: wait.interruptible,
         unfailing: wait.unfailing,
         key,
         epoch: record.epoch.load(Ordering::Relaxed),
@@ -144,47 +147,72 @@ fn search(start: &Shared, look_up: &dyn Fn(&Record) -> Option<Waiting>) -> Found
     }
 }
 
-/// Looks where the calling thread's wait leads. If it is in a deadlock, ends its wait by `leave`
-/// and returns the report; publishes what else there is to report.
+/// What came of looking where a wait leads.
+pub(super) enum Verdict {
+    /// Nothing to tell; the wait goes on.
+    Nothing,
+    /// The wait was part of a deadlock and has been ended.
+    Failed(Box<Report>),
+    /// There is something to tell, for which the wait has been ended too: it is to begin again.
+    Told(Box<Report>),
+}
+
+/// Looks where the calling thread's wait leads, and ends it by `leave` if there is anything to say.
 #[cold]
-pub(super) fn look(me: &Shared, node: &Node, leave: &mut dyn FnMut(&Queue)) -> Option<Box<Report>> {
-    let found = match search(me, &waiting) {
-        Found::Nothing => return None,
+pub(super) fn look(me: &Shared, node: &Node, leave: &mut dyn FnMut(&Queue)) -> Verdict {
+    match search(me, &waiting) {
+        Found::Nothing => return Verdict::Nothing,
+        Found::Orphan(_) | Found::Cycle(_) => {}
+    }
+    let lot = WholeLot::lock();
+    if !node.queued.get() {
+        return Verdict::Nothing; // granted meanwhile
+    }
+    let in_lot = |record: &Record| {
+        let key = record.waiting_on.load(Ordering::Acquire);
+        if key == 0 { None } else { waiting_in(lot.bucket(key), key, record) }
+    };
+    // First only what can be proven: a way that ends by itself must not hide one that does not.
+    let lasting = |record: &Record| in_lot(record).and_then(|waiting| waiting.lasting(record));
+    if let Found::Cycle(way) = search(me, &lasting)
+        && let Some(victim) = way.iter().find(|step| !step.waiting.unfailing)
+    {
+        if way[0].waiting.unfailing {
+            // Its thread finds the cycle as we did, and has a caller to tell.
+            victim.record.look_again();
+            return Verdict::Nothing;
+        }
+        let report = in_words(&way, Confidence::Proven);
+        leave(lot.bucket(node.key));
+        return Verdict::Failed(Box::new(report));
+    }
+    let (way, confidence) = match search(me, &in_lot) {
+        Found::Nothing => return Verdict::Nothing,
+        // A thread that has ended releases nothing: that it still holds the lock is proof.
         Found::Orphan(step) => (vec![step], Confidence::Orphaned),
-        Found::Cycle(_) => {
-            let lot = WholeLot::lock();
-            if !node.queued.get() {
-                return None; // granted meanwhile
-            }
-            let look_up = |record: &Record| {
-                let key = record.waiting_on.load(Ordering::Acquire);
-                if key == 0 { None } else { waiting_in(lot.bucket(key), key, record) }
-            };
-            let Found::Cycle(way) = search(me, &look_up) else { return None };
+        Found::Cycle(way) => {
             let confidence = confidence(&way);
-            let victim = way.iter().find(|step| !step.waiting.unfailing);
-            if confidence == Confidence::Proven
-                && let Some(victim) = victim
-            {
-                if way[0].waiting.unfailing {
-                    // Its thread finds the cycle as we did, and has a caller to tell.
-                    victim.record.look_again();
-                    return None;
-                }
-                let report = in_words(&way, confidence);
-                leave(lot.bucket(node.key));
-                return Some(Box::new(report));
-            }
             (way, confidence)
         }
     };
-    let (way, confidence) = found;
-    if is_news(&way, confidence) {
-        report::publish(&in_words(&way, confidence));
+    if !is_news(&way, confidence) {
+        return Verdict::Nothing;
     }
-    None
+    let report = in_words(&way, confidence);
+    leave(lot.bucket(node.key));
+    Verdict::Told(Box::new(report))
 }
 
+impl Waiting {
+    /// The wait as far as nothing but its owners can end it.
+    fn lasting(mut self, record: &Record) -> Option<Waiting> {
+        let ends = self.deadline.is_some() || self.interruptible && record.is_interrupted();
+        self.owners.retain(|owner| !matches!(owner.bond, Bond::Took(_)));
+        (!ends).then_some(self)
+    }
+}
+
+/// How sure a cycle is that is not proven, or of which nobody can be told the proof.
 fn confidence(way: &[Step]) -> Confidence {
     if way.iter().any(|step| matches!(step.owner().bond, Bond::Took(_))) {
         Confidence::Suspected

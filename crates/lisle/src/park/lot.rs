@@ -63,9 +63,19 @@ impl Queue {
         Queue { head: Cell::new(ptr::null()), tail: Cell::new(ptr::null()), last_handover: Cell::new(None) }
     }
 
-    /// Puts a node in, at the front if its thread has been here before and was only sent to try.
-    pub(super) fn insert(&self, node: &Node, front: bool) {
-        let (previous, next) = if front { (ptr::null(), self.head.get()) } else { (self.tail.get(), ptr::null()) };
+    /// Puts a node in: at the end, or where its age gives it its place, if its thread has been here
+    /// before and was only sent to try.
+    pub(super) fn insert(&self, node: &Node, again: bool) {
+        let (mut previous, mut next) = (self.tail.get(), ptr::null());
+        if again {
+            (previous, next) = (ptr::null(), self.head.get());
+            // SAFETY: `next` is null or in the queue, whose lock we hold.
+            while let Some(other) = unsafe { next.as_ref() }
+                && other.since <= node.since
+            {
+                (previous, next) = (next, other.next.get());
+            }
+        }
         node.previous.set(previous);
         node.next.set(next);
         self.link(previous, next, node, node);

@@ -3,6 +3,9 @@
 use super::sys::{PlainGuard, PlainLock};
 use std::fmt;
 
+/// As many as a number may have for a primitive's word to have room for it.
+pub(crate) const NUMBER_BITS: u32 = 29;
+
 pub(crate) struct Names {
     /// The name with number `n` is in place `n - 1`.
     places: Vec<Option<Box<str>>>,
@@ -20,7 +23,8 @@ pub(crate) fn add(name: String) -> u32 {
         return number;
     }
     names.places.push(name);
-    u32::try_from(names.places.len()).expect("each name takes memory: there are fewer than 2³²")
+    assert!(names.places.len() < 1 << NUMBER_BITS, "half a billion named primitives are more than can be told apart");
+    names.places.len() as u32
 }
 
 /// Forgets a name, whose number may then stand for another.

@@ -76,6 +76,8 @@ impl Parker {
             POKED => {
                 // Lost only to a grant, which the next look finds.
                 let _ = self.0.compare_exchange(POKED, WAITING, Ordering::AcqRel, Ordering::Relaxed);
+                // A poke that found `POKED` did nothing: what it was about must be seen from here.
+                fence(Ordering::SeqCst);
                 Some(Woke::Poked)
             }
             _ => None,

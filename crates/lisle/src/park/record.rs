@@ -187,6 +187,7 @@ impl Record {
     /// Makes the thread look for a deadlock again.
     pub(super) fn look_again(&self) {
         self.look_again.store(true, Ordering::Release);
+        fence(Ordering::SeqCst); // as in `interrupt`
         self.parker.poke();
     }
 

@@ -3,6 +3,8 @@
 use super::kind::Kind;
 use super::latest::Latest;
 use std::fmt;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// How sure a [`Report`] is, and of what.
@@ -117,8 +119,8 @@ static HOOK: Latest<Hook> = Latest::none();
 /// Sets what is called with reports that fail nobody: deadlocks that end by themselves,
 /// suspicions, orphaned locks. Each is reported once. By default they are printed to stderr.
 ///
-/// The hook runs on a thread that waits, which therefore takes longer to notice what it waits for;
-/// it may use anything of this library.
+/// The hook runs on a thread that has to wait, which therefore takes longer to notice what it waits
+/// for. It may use anything of this library, and wait itself; a panic of its own ends with it.
 ///
 /// ```
 /// lisle::on_report(|report| eprintln!("{:?}: {report}", report.confidence));
@@ -127,9 +129,20 @@ pub fn on_report(hook: impl Fn(&Report) + Send + Sync + 'static) {
     HOOK.set(Box::new(hook));
 }
 
-pub(super) fn publish(report: &Report) {
-    match HOOK.get() {
-        Some(hook) => hook(report),
-        None => eprintln!("lisle: {report}"),
+impl Report {
+    /// Tells the hook. To be called where a wait, a panic and any other code of the user's will do.
+    pub(super) fn publish(&self) {
+        let told = catch_unwind(AssertUnwindSafe(|| match HOOK.get() {
+            Some(hook) => hook(self),
+            None => to_stderr(format_args!("{self}")),
+        }));
+        if told.is_err() {
+            to_stderr(format_args!("the hook set with lisle::on_report panicked over this report: {self}"));
+        }
     }
+}
+
+/// Prints a line that begins with our name. That nobody reads stderr is no reason to panic.
+pub(crate) fn to_stderr(text: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "lisle: {text}");
 }

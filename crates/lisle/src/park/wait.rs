@@ -1,5 +1,6 @@
 //! A wait from beginning to end.
 
+use super::deadlock::Verdict;
 use super::kind::Kind;
 use super::lot::{self, Node, Queue};
 use super::parker::Woke;
@@ -216,7 +217,9 @@ pub(crate) fn park_with(
                 }
                 return outcome;
             }
-            me.epoch.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if wait.since.is_none() {
+                me.epoch.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
             queue.insert(&node, wait.since.is_some());
         }
         before_sleep();
@@ -249,15 +252,10 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
             break Outcome::Interrupted;
         }
         let until = [wait.deadline, look_at, due_at].into_iter().flatten().min();
+        let mut look = false;
         match me.parker.wait(until, std::mem::take(&mut spin)) {
             Woke::Granted => return Outcome::Granted(node.token.get()),
-            Woke::Poked => {
-                if me.take_look_again()
-                    && let Some(report) = deadlock::look(me, node, &mut leave)
-                {
-                    return Outcome::Deadlocked(report);
-                }
-            }
+            Woke::Poked => look = me.take_look_again(),
             Woke::Signalled if wait.signals => break Outcome::Signalled,
             Woke::Signalled => {}
             Woke::Expired => {
@@ -275,9 +273,19 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
                 }
                 if passed(look_at) {
                     look_at = None;
-                    if let Some(report) = deadlock::look(me, node, &mut leave) {
-                        return Outcome::Deadlocked(report);
-                    }
+                    look = true;
+                }
+            }
+        }
+        if look {
+            match deadlock::look(me, node, &mut leave) {
+                Verdict::Nothing => {}
+                Verdict::Failed(report) => return Outcome::Deadlocked(report),
+                // Users' code must not run while the node is queued: it may wait itself, and panic.
+                // The call that waits begins anew, at the place that its age gives it.
+                Verdict::Told(report) => {
+                    report.publish();
+                    return Outcome::Invalid;
                 }
             }
         }

@@ -227,7 +227,7 @@ impl Lock {
                 let set = if token.get() == Some(RETRY) { WOKEN } else { 0 };
                 let clear = if done.left { 0 } else { WAITERS };
                 self.update(|now| {
-                    released = taker(now) != 0;
+                    released = token.get() == Some(HANDED) || taker(now) != 0;
                     Some(now & keep & !clear | set)
                 });
             },

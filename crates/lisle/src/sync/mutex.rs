@@ -205,13 +205,16 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
         std::mem::forget(guard);
     }
 
-    /// The mutex this guards.
-    pub fn mutex(guard: &MutexGuard<'a, T>) -> &'a Mutex<T> {
-        guard.mutex
-    }
-
     pub(super) fn raw(&self) -> &'a RawMutex {
         &self.mutex.raw
+    }
+}
+
+impl<'a, T: ?Sized + Send> MutexGuard<'a, T> {
+    /// The mutex this guards.
+    // Only where the mutex may be shared: a guard can be, and must not give out what cannot.
+    pub fn mutex(guard: &MutexGuard<'a, T>) -> &'a Mutex<T> {
+        guard.mutex
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct RawSemaphore(AtomicU64);
 const WAITERS: u64 = 1 << 32;
 const WOKEN: u64 = 1 << 33;
 const CLOSED: u64 = 1 << 34;
-const NAME_SHIFT: u32 = 35;
+const NAME_SHIFT: u32 = 64 - names::NUMBER_BITS;
 
 /// Tokens of a granted wait: try again, or the permits are yours.
 const RETRY: u32 = 0;

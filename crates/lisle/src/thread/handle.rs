@@ -216,6 +216,7 @@ pub(super) fn wait_for(
     let mut wait = Wait::new(Kind::Join, record, site, limit.deadline());
     wait.detail = wanted as u32;
     set_up(&mut wait);
+    let began = Instant::now();
     while on_its_way() {
         match park(record.life_key(), &wait, on_its_way) {
             Outcome::Granted(_) | Outcome::Invalid | Outcome::Signalled => {}
@@ -223,6 +224,7 @@ pub(super) fn wait_for(
             Outcome::Interrupted => return Err(WaitError::Interrupted),
             Outcome::Deadlocked(report) => return Err(WaitError::Deadlocked(report)),
         }
+        wait.since = Some(began);
     }
     Ok(())
 }
