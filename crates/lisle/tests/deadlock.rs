@@ -409,3 +409,51 @@ fn silent_under_heavy_contention() {
     assert_eq!(*lock.lock(), total);
     assert_eq!(published("contended"), []);
 }
+
+#[test]
+fn a_cycle_that_ends_by_itself_does_not_hide_one_that_does_not() {
+    let shelf = Arc::new(RwLock::named((), "two-ways"));
+    let mutex = Arc::new(Mutex::named((), "two-ways-out"));
+    let held = mutex.lock();
+    let both_read = Arc::new(Barrier::new(3));
+    let readers: [_; 2] = [Duration::from_millis(300), Duration::MAX].map(|limit| {
+        let (shelf, mutex, both_read) = (shelf.clone(), mutex.clone(), both_read.clone());
+        spawn("two-ways-reader", move || {
+            let _reading = shelf.read();
+            both_read.wait();
+            mutex.lock_for(limit).map(drop)
+        })
+    });
+    both_read.wait();
+    for reader in &readers {
+        while !lisle_waits(reader.thread(), Kind::Mutex) {
+            thread::yield_now();
+        }
+    }
+    // Closes two cycles: one through each reader. Only the patient one's is a deadlock.
+    let written = shelf.write_interruptible().map(drop);
+    drop(held);
+    let [hasty, patient] = readers.map(|reader| reader.join().unwrap());
+    assert!(hasty.as_ref().err().is_none_or(WaitError::is_timed_out), "{hasty:?}");
+    the_victim(vec![written, patient]);
+}
+
+#[test]
+fn a_forgotten_read_guard_proves_nothing_about_another_lock() {
+    let mut lock = RwLock::new(0);
+    let first = lock.read();
+    std::mem::forget(lock.read());
+    drop(first);
+    lock = RwLock::new(1); // at the same place
+    let reading = [lock.read(), lock.read()];
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| *lock.write() += 1);
+        while !lisle_waits(writer.thread(), Kind::RwLockWrite) {
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_millis(30)); // looked at by now
+        drop(reading);
+        writer.join().unwrap();
+    });
+    assert_eq!(*lock.read(), 2);
+}
