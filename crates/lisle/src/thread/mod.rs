@@ -65,8 +65,9 @@ pub use run::Run;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use std::thread::{AccessError, LocalKey, Result, available_parallelism, panicking};
 
-use crate::park::record::{Life, Shared};
-use crate::park::{current as calling, registry, sys};
+use crate::park::current as calling;
+use crate::park::registry::{self, Registry};
+use crate::park::sys::{self, PlainGuard};
 use std::num::NonZeroU32;
 
 /// Makes and starts a thread that calls `f`. Its name is `Thread-N (f)`, or `Thread-N` if `f` is a
@@ -117,8 +118,8 @@ pub fn main_thread() -> Thread {
     Thread::of(calling::main_record())
 }
 
-/// All threads that have been started and have not finished: those made here, the main thread, and
-/// adopted ones.
+/// All threads that have been started and have not finished: those made here, the main thread,
+/// which stays on the list to the end of the process, and adopted ones.
 ///
 /// ```
 /// use lisle::thread;
@@ -126,18 +127,19 @@ pub fn main_thread() -> Thread {
 /// assert!(thread::enumerate().contains(&thread::current()));
 /// ```
 pub fn enumerate() -> Vec<Thread> {
-    with_living(|living| living.map(|record| Thread::of(record.clone())).collect())
+    complete_registry().iter().map(|record| Thread::of(record.clone())).collect()
 }
 
 /// How many threads [`enumerate`] lists.
 pub fn active_count() -> usize {
-    with_living(|living| living.count())
+    complete_registry().iter().count()
 }
 
-fn with_living<R>(use_them: impl FnOnce(&mut dyn Iterator<Item = &Shared>) -> R) -> R {
+/// The registry, with the main thread and this one, whether or not they have called in before.
+fn complete_registry() -> PlainGuard<'static, Registry> {
     calling::main_record();
-    calling::ident(); // the two are on the list, whether or not they have called in before
-    use_them(&mut registry::lock().iter().filter(|record| record.life() != Life::Finished))
+    calling::ident();
+    registry::lock()
 }
 
 /// The calling thread's [identifier](Thread::ident).
