@@ -215,6 +215,7 @@ pub(super) fn wait_for(
     }
     let mut wait = Wait::new(Kind::Join, record, site, limit.deadline());
     wait.detail = wanted as u32;
+    wait.spin = false; // a thread takes longer to begin or end than one would spin
     set_up(&mut wait);
     let began = Instant::now();
     while on_its_way() {
