@@ -68,6 +68,8 @@
 
 #![doc(test(attr(deny(warnings))))]
 
+#[cfg(doctest)]
+mod compile_fail;
 pub(crate) mod park;
 pub mod queue;
 pub mod sync;
@@ -77,3 +79,8 @@ pub use park::kind::Kind;
 pub use park::report::{Confidence, Link, Report, on_report};
 pub use park::stats::{WaitStat, WaitStats};
 pub use park::wait::WaitError;
+
+/// The examples of the README are run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
