@@ -324,7 +324,11 @@ impl<T, S: Store<T>> Queue<T, S> {
     /// Gets an item if there is one, and wakes a putter.
     #[inline(always)]
     fn take(&self, site: Site) -> Option<T> {
-        let item = self.store.take(self.caller(site))?;
+        // When a comparison panics the item is still in, for another getter.
+        let passed_on = News(&self.getters);
+        let item = self.store.take(self.caller(site));
+        std::mem::forget(passed_on);
+        let item = item?;
         drop(News(&self.putters));
         Some(item)
     }
