@@ -11,6 +11,8 @@ const REMEMBERED: usize = 1024;
 pub(crate) struct Registry {
     threads: BTreeMap<u32, Shared>,
     main: Option<Shared>,
+    /// Whether a thread has called in as the main one.
+    main_is_in: bool,
     /// Whether the process has been told to wait for threads at its end.
     keeps: bool,
     last_ident: u32,
@@ -20,6 +22,7 @@ pub(crate) struct Registry {
 static REGISTRY: PlainLock<Registry> = PlainLock::new(Registry {
     threads: BTreeMap::new(),
     main: None,
+    main_is_in: false,
     keeps: false,
     last_ident: 0,
     ended: VecDeque::new(),
@@ -118,6 +121,12 @@ impl Registry {
         self.main.as_ref()
     }
 
+    /// Whether the calling thread, which seems to be the main one, is the first of which that can be
+    /// said: two threads must not have one record.
+    pub(super) fn let_main_in(&mut self) -> bool {
+        !std::mem::replace(&mut self.main_is_in, true)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Shared> {
         self.threads.values()
     }
@@ -142,6 +151,7 @@ impl Registry {
         }
         self.threads.insert(me.ident(), me.clone());
         self.main = Some(me.clone());
+        self.main_is_in = true;
         gone
     }
 }
