@@ -130,7 +130,7 @@ impl<T, S: Store<T>> Queue<T, S> {
 
     /// Gets what is there, at most `max` items, and wakes as many putters.
     pub(super) fn take_many(&self, max: usize, site: Site) -> Option<Vec<T>> {
-        let expected = self.len().min(max);
+        let expected = self.store.len_at_most().min(max);
         let mut items = Vec::with_capacity(expected);
         if expected > 0 {
             let passed_on = News(&self.getters); // as in `take`

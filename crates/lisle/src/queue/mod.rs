@@ -346,7 +346,7 @@ impl<T, S: Store<T>> Queue<T, S> {
     /// Waits until `take` finds something.
     #[cold]
     fn get_slow<R>(&self, limit: Limit, site: Site, mut take: impl FnMut() -> Option<R>) -> Result<R, GetError> {
-        let must_wait = || self.is_empty() && !self.is_shut_down();
+        let must_wait = || self.store.len_at_most() == 0 && !self.is_shut_down();
         let attempt = |_| self.or_shut_down(&mut take);
         let wait = self.caller(site).wait(Kind::QueueGet, limit);
         self.store.rest_before_take();
@@ -355,7 +355,7 @@ impl<T, S: Store<T>> Queue<T, S> {
 
     #[cold]
     fn put_slow(&self, item: T, limit: Limit, site: Site) -> Result<(), PutError<T>> {
-        let must_wait = || self.is_full() && !self.is_shut_down();
+        let must_wait = || self.store.len_at_most() >= self.store.capacity() && !self.is_shut_down();
         let mut left = Some(item);
         let attempt = |_| {
             left = self.give(left.take()?, site).err();

@@ -128,7 +128,7 @@ impl<T> SimpleQueue<T> {
     fn get_slow(&self, limit: Limit, site: Site) -> Result<T, GetError> {
         let caller = self.caller(site);
         let wait = caller.wait(Kind::QueueGet, limit);
-        self.getters.wait(wait, |_| self.items.take(caller), || self.is_empty()).map_err(GetError::of)
+        self.getters.wait(wait, |_| self.items.take(caller), || self.items.len_at_most() == 0).map_err(GetError::of)
     }
 }
 
