@@ -133,12 +133,7 @@ impl Registry {
 
     /// The threads that the process must wait for before it ends, but for `me`.
     pub(crate) fn keep_process<'a>(&'a self, me: &'a Shared) -> impl Iterator<Item = &'a Shared> {
-        self.iter().filter(|record| {
-            record.origin == Origin::Made
-                && !record.is_daemon()
-                && record.life() != Life::Finished
-                && record.ident() != me.ident()
-        })
+        self.iter().filter(|record| record.keeps_process() && record.ident() != me.ident())
     }
 
     /// In the child of a fork: only `me` is left, and it is the main thread now. Returns those

@@ -61,7 +61,7 @@ use bolt::Caller;
 use gate::Gate;
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 use tasks::Tasks;
 
@@ -385,6 +385,10 @@ impl Drop for News<'_> {
         }
     }
 }
+
+// As the ends of std's channels: a queue holds items, and whatever panics, each is whole.
+impl<T, S> UnwindSafe for Queue<T, S> {}
+impl<T, S> RefUnwindSafe for Queue<T, S> {}
 
 impl<T> Default for Queue<T> {
     #[track_caller]

@@ -8,7 +8,7 @@ use super::{GetError, News};
 use crate::park::sys::const_fn;
 use crate::park::{Kind, Label, Limit, Site};
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 /// A queue without bound, tasks or end: [`put`](SimpleQueue::put) never fails and never waits for
@@ -131,6 +131,10 @@ impl<T> SimpleQueue<T> {
         self.getters.wait(wait, |_| self.items.take(caller), || self.items.len_at_most() == 0).map_err(GetError::of)
     }
 }
+
+// As of `Queue`.
+impl<T> UnwindSafe for SimpleQueue<T> {}
+impl<T> RefUnwindSafe for SimpleQueue<T> {}
 
 impl<T> Default for SimpleQueue<T> {
     #[track_caller]
