@@ -4,6 +4,7 @@
 use lisle::queue::{GetError, LifoQueue, PriorityQueue, PutError, Queue, Shutdown, SimpleQueue, Store};
 use lisle::thread;
 use std::cmp::Ordering;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
@@ -233,4 +234,40 @@ fn nothing_is_lost_in_a_simple_queue() {
         item.handle();
     }
     assert!(ledger.0.iter().all(|state| state.load(Relaxed) == HANDLED + GONE));
+}
+
+#[test]
+fn counts_are_of_one_moment() {
+    let queue = Queue::bounded(1000);
+    let over = AtomicBool::new(false);
+    thread::scope(|s| {
+        s.spawn(|| {
+            while !over.load(Relaxed) {
+                queue.put(()).unwrap();
+                queue.get().unwrap();
+                queue.task_done().unwrap();
+            }
+        });
+        let most = |count: &dyn Fn() -> usize| (0..300_000).map(|_| count()).max();
+        let counts = [most(&|| queue.len()), most(&|| queue.is_full().into()), most(&|| queue.unfinished())];
+        over.store(true, Relaxed);
+        let [Some(len), Some(full), Some(unfinished)] = counts else { unreachable!() };
+        assert!(len <= 1 && full == 0 && unfinished <= 1, "{len} {full} {unfinished} where one item came and went");
+    });
+}
+
+#[test]
+fn a_destructor_that_panics_holds_up_no_other() {
+    struct Touchy<'a>(u32, &'a AtomicU8);
+    impl Drop for Touchy<'_> {
+        fn drop(&mut self) {
+            self.1.fetch_add(1, Relaxed);
+            assert_ne!(self.0, 70, "this one panics");
+        }
+    }
+    let dropped = AtomicU8::new(0);
+    let queue = Queue::new();
+    queue.put_many((0..200).map(|number| Touchy(number, &dropped))).unwrap();
+    catch_unwind(AssertUnwindSafe(|| drop(queue))).unwrap_err();
+    assert_eq!(dropped.load(Relaxed), 200);
 }

@@ -1,7 +1,7 @@
 //! The end of the process. Each case is this program run again with `LISLE_CASE` set: then `main`
 //! does what the case says and returns, or exits, and the test looks at what became of it.
 
-use lisle::sync::{Condvar, Mutex};
+use lisle::sync::{Barrier, Condvar, Mutex};
 use lisle::thread::{self, Builder};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -165,6 +165,35 @@ const CASES: &[Case] = &[
             println!("a thread in `exit` has not finished: {}", joined.is_ok());
         },
         check: |run| run.ends(3, true),
+    },
+    Case {
+        name: "two_workers_exit_at_once",
+        program: || {
+            drop(thread::spawn(write_later));
+            static BOTH: Barrier = Barrier::new(2);
+            let workers = [(); 2].map(|()| {
+                thread::spawn(|| {
+                    BOTH.wait().unwrap();
+                    thread::exit(7);
+                })
+            });
+            for worker in workers {
+                println!("a thread in `exit` has not finished: {}", worker.join().is_ok());
+            }
+        },
+        check: |run| run.ends(7, true),
+    },
+    Case {
+        name: "a_worker_exits_while_another_is_at_it",
+        program: || {
+            let late = thread::spawn(|| {
+                write_later();
+                thread::exit(8);
+            });
+            drop(late);
+            std::process::exit(9);
+        },
+        check: |run| run.ends(9, true),
     },
     Case {
         name: "an_adopted_thread_calls_exit",

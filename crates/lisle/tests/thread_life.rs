@@ -2,6 +2,7 @@
 
 use lisle::Kind;
 use lisle::thread::{self, Builder, JoinError, JoinHandle, Run, StartError, Thread};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
@@ -425,6 +426,20 @@ fn a_thread_that_cannot_be_made_leaves_nothing() {
         .unwrap_err();
     assert!(error.raw_os_error().is_some(), "the system's reason: {error}");
     assert_eq!(Arc::strong_count(&held), 1);
+    assert!(thread::enumerate().iter().all(|thread| thread.name() != Some(name)));
+}
+
+#[test]
+fn a_panic_in_a_failed_start_leaves_nothing() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    let (bomb, name) = (Bomb, "not to be seen either");
+    let builder = Builder::new().name(name.into()).stack_size(ABSURD);
+    catch_unwind(AssertUnwindSafe(|| builder.spawn(move || drop(bomb)))).expect_err("the closure was dropped");
     assert!(thread::enumerate().iter().all(|thread| thread.name() != Some(name)));
 }
 

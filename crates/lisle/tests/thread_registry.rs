@@ -33,6 +33,23 @@ fn main_is_there_from_the_beginning() {
 }
 
 #[test]
+fn threads_called_main_are_two() {
+    let both_are_there = Barrier::new(2);
+    let idents = std::thread::scope(|s| {
+        let spawn = |_| {
+            let call_in = || {
+                let ident = thread::get_ident();
+                both_are_there.wait();
+                ident
+            };
+            std::thread::Builder::new().name("main".into()).spawn_scoped(s, call_in).unwrap()
+        };
+        [(); 2].map(spawn).map(|thread| thread.join().unwrap())
+    });
+    assert_ne!(idents[0], idents[1]);
+}
+
+#[test]
 fn enumerate_lists_who_lives() {
     let (release, released) = mpsc::channel::<()>();
     let handle = thread::spawn(move || released.recv().is_err());

@@ -157,7 +157,7 @@ pub(super) fn set_up_process() {
 fn adopt() {
     set_up_process();
     let late = store::is_late();
-    let main = sys::is_main_thread(late);
+    let main = sys::is_main_thread(late) && registry::lock().let_main_in();
     let record = if main { main_record() } else { adopted_record(late) };
     record.meet_system();
     store::enter(record.clone());

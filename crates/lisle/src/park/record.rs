@@ -140,7 +140,7 @@ impl Record {
 
     /// Wakes who waits at [`Record::life_key`] for the thread to come as far as `reached`. Such a
     /// wait says in its `detail` how far that is: who waits for the end is not woken by the start.
-    pub(super) fn announce(&self, reached: Life) {
+    pub(crate) fn announce(&self, reached: Life) {
         let choose = |waiter: &Candidate<'_>| match waiter.detail() <= reached as u32 {
             true => Choice::Grant(0),
             false => Choice::Skip,
@@ -169,6 +169,12 @@ impl Record {
 
     pub(crate) fn is_daemon(&self) -> bool {
         self.daemon.load(Ordering::Relaxed)
+    }
+
+    /// Whether the process must not end before the thread has.
+    pub(crate) fn keeps_process(&self) -> bool {
+        let runs = (Life::Started..Life::Finished).contains(&self.life());
+        runs && self.origin == Origin::Made && !self.is_daemon()
     }
 
     pub(crate) fn set_daemon(&self, daemon: bool) {

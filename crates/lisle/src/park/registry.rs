@@ -11,6 +11,8 @@ const REMEMBERED: usize = 1024;
 pub(crate) struct Registry {
     threads: BTreeMap<u32, Shared>,
     main: Option<Shared>,
+    /// Whether a thread has called in as the main one.
+    main_is_in: bool,
     /// Whether the process has been told to wait for threads at its end.
     keeps: bool,
     last_ident: u32,
@@ -20,6 +22,7 @@ pub(crate) struct Registry {
 static REGISTRY: PlainLock<Registry> = PlainLock::new(Registry {
     threads: BTreeMap::new(),
     main: None,
+    main_is_in: false,
     keeps: false,
     last_ident: 0,
     ended: VecDeque::new(),
@@ -118,18 +121,19 @@ impl Registry {
         self.main.as_ref()
     }
 
+    /// Whether the calling thread, which seems to be the main one, is the first of which that can be
+    /// said: two threads must not have one record.
+    pub(super) fn let_main_in(&mut self) -> bool {
+        !std::mem::replace(&mut self.main_is_in, true)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Shared> {
         self.threads.values()
     }
 
     /// The threads that the process must wait for before it ends, but for `me`.
     pub(crate) fn keep_process<'a>(&'a self, me: &'a Shared) -> impl Iterator<Item = &'a Shared> {
-        self.iter().filter(|record| {
-            record.origin == Origin::Made
-                && !record.is_daemon()
-                && record.life() != Life::Finished
-                && record.ident() != me.ident()
-        })
+        self.iter().filter(|record| record.keeps_process() && record.ident() != me.ident())
     }
 
     /// In the child of a fork: only `me` is left, and it is the main thread now. Returns those
@@ -142,6 +146,7 @@ impl Registry {
         }
         self.threads.insert(me.ident(), me.clone());
         self.main = Some(me.clone());
+        self.main_is_in = true;
         gone
     }
 }

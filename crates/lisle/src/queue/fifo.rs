@@ -5,7 +5,7 @@
 //! two-lock queue, with blocks instead of nodes.) So an operation costs one compare-and-swap.
 
 use super::bolt::{Bolt, Caller};
-use super::store::{Items, Store};
+use super::store::{Items, Store, lead};
 use crate::park::sys::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use crate::park::sys::const_fn;
 use std::cell::UnsafeCell;
@@ -288,8 +288,12 @@ impl<T> Items<T> for Fifo<T> {
         self.back.0.puts.load(Ordering::Acquire)
     }
 
-    #[inline]
     fn len(&self) -> usize {
+        lead(|| self.puts(), || self.front.0.takes.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn len_at_most(&self) -> usize {
         // In this order: the back is never behind the front.
         let takes = self.front.0.takes.load(Ordering::Acquire);
         let puts = self.back.0.puts.load(Ordering::Acquire);
@@ -313,11 +317,33 @@ impl<T> Drop for Fifo<T> {
         let takes = self.front.0.takes.load(Ordering::Relaxed);
         let puts = self.back.0.puts.load(Ordering::Relaxed);
         let nothing = FrontEnd { block: ptr::null_mut(), puts_seen: 0 };
-        let mut end = std::mem::replace(self.front.0.end.get_mut(), nothing);
-        for at in 0..puts.wrapping_sub(takes) {
-            drop(self.pop(&mut end, takes.wrapping_add(at)));
+        let end = std::mem::replace(self.front.0.end.get_mut(), nothing);
+        Rest { fifo: self, end, takes, puts }.drop_all();
+    }
+}
+
+/// What is in when the queue goes. Also what an item whose destructor panics leaves, as in a vector.
+struct Rest<'a, T> {
+    fifo: &'a Fifo<T>,
+    end: FrontEnd<T>,
+    takes: usize,
+    puts: usize,
+}
+
+impl<T> Rest<'_, T> {
+    fn drop_all(&mut self) {
+        while self.takes != self.puts {
+            let at = self.takes;
+            self.takes = at.wrapping_add(1);
+            drop(self.fifo.pop(&mut self.end, at));
         }
-        for block in [end.block, self.front.0.spare.load(Ordering::Relaxed)] {
+    }
+}
+
+impl<T> Drop for Rest<'_, T> {
+    fn drop(&mut self) {
+        self.drop_all();
+        for block in [self.end.block, self.fifo.front.0.spare.load(Ordering::Relaxed)] {
             if !block.is_null() {
                 // SAFETY: both came from `append`; the front's is the last one, since no item is
                 // left, and the spare one is in no chain.

@@ -2,7 +2,7 @@
 
 use super::gate::Gate;
 use super::store::Store;
-use super::{Fifo, GetError, PutManyError, Queue};
+use super::{Fifo, GetError, News, PutManyError, Queue};
 use crate::park::{Limit, Site, current};
 use std::fmt;
 use std::panic::Location;
@@ -130,10 +130,12 @@ impl<T, S: Store<T>> Queue<T, S> {
 
     /// Gets what is there, at most `max` items, and wakes as many putters.
     pub(super) fn take_many(&self, max: usize, site: Site) -> Option<Vec<T>> {
-        let expected = self.len().min(max);
+        let expected = self.store.len_at_most().min(max);
         let mut items = Vec::with_capacity(expected);
         if expected > 0 {
+            let passed_on = News(&self.getters); // as in `take`
             self.store.take_many(expected, &mut items, self.caller(site));
+            std::mem::forget(passed_on);
         }
         wake(&self.putters, items.len());
         (max == 0 || !items.is_empty()).then_some(items)

@@ -61,7 +61,7 @@ use bolt::Caller;
 use gate::Gate;
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 use tasks::Tasks;
 
@@ -324,7 +324,11 @@ impl<T, S: Store<T>> Queue<T, S> {
     /// Gets an item if there is one, and wakes a putter.
     #[inline(always)]
     fn take(&self, site: Site) -> Option<T> {
-        let item = self.store.take(self.caller(site))?;
+        // When a comparison panics the item is still in, for another getter.
+        let passed_on = News(&self.getters);
+        let item = self.store.take(self.caller(site));
+        std::mem::forget(passed_on);
+        let item = item?;
         drop(News(&self.putters));
         Some(item)
     }
@@ -342,7 +346,7 @@ impl<T, S: Store<T>> Queue<T, S> {
     /// Waits until `take` finds something.
     #[cold]
     fn get_slow<R>(&self, limit: Limit, site: Site, mut take: impl FnMut() -> Option<R>) -> Result<R, GetError> {
-        let must_wait = || self.is_empty() && !self.is_shut_down();
+        let must_wait = || self.store.len_at_most() == 0 && !self.is_shut_down();
         let attempt = |_| self.or_shut_down(&mut take);
         let wait = self.caller(site).wait(Kind::QueueGet, limit);
         self.store.rest_before_take();
@@ -351,7 +355,7 @@ impl<T, S: Store<T>> Queue<T, S> {
 
     #[cold]
     fn put_slow(&self, item: T, limit: Limit, site: Site) -> Result<(), PutError<T>> {
-        let must_wait = || self.is_full() && !self.is_shut_down();
+        let must_wait = || self.store.len_at_most() >= self.store.capacity() && !self.is_shut_down();
         let mut left = Some(item);
         let attempt = |_| {
             left = self.give(left.take()?, site).err();
@@ -381,6 +385,10 @@ impl Drop for News<'_> {
         }
     }
 }
+
+// As the ends of std's channels: a queue holds items, and whatever panics, each is whole.
+impl<T, S> UnwindSafe for Queue<T, S> {}
+impl<T, S> RefUnwindSafe for Queue<T, S> {}
 
 impl<T> Default for Queue<T> {
     #[track_caller]

@@ -8,7 +8,7 @@ use super::{GetError, News};
 use crate::park::sys::const_fn;
 use crate::park::{Kind, Label, Limit, Site};
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 /// A queue without bound, tasks or end: [`put`](SimpleQueue::put) never fails and never waits for
@@ -128,9 +128,13 @@ impl<T> SimpleQueue<T> {
     fn get_slow(&self, limit: Limit, site: Site) -> Result<T, GetError> {
         let caller = self.caller(site);
         let wait = caller.wait(Kind::QueueGet, limit);
-        self.getters.wait(wait, |_| self.items.take(caller), || self.is_empty()).map_err(GetError::of)
+        self.getters.wait(wait, |_| self.items.take(caller), || self.items.len_at_most() == 0).map_err(GetError::of)
     }
 }
+
+// As of `Queue`.
+impl<T> UnwindSafe for SimpleQueue<T> {}
+impl<T> RefUnwindSafe for SimpleQueue<T> {}
 
 impl<T> Default for SimpleQueue<T> {
     #[track_caller]

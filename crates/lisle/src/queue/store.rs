@@ -36,9 +36,33 @@ pub trait Items<T> {
     /// How many items are in.
     fn len(&self) -> usize;
 
+    /// No fewer items than are in, and 0 only if none are: cheaper than [`len`](Items::len), and as
+    /// good for who looks again.
+    fn len_at_most(&self) -> usize {
+        self.len()
+    }
+
     /// How many items have room; `usize::MAX` for any number.
     fn capacity(&self) -> usize;
 
     /// From now on nothing can be put in. Says so in `closed` before anybody is refused.
     fn close(&self, closed: &AtomicBool, caller: Caller<'_>);
+}
+
+/// How far `ahead` is before `behind`, two counts that others raise and of which the second never
+/// overtakes the first: a number that was true at one moment, since `ahead` is found unchanged
+/// after the look at `behind`. If it never is, somebody else is very busy, and the answer is a
+/// lower bound.
+pub(super) fn lead(ahead: impl Fn() -> usize, behind: impl Fn() -> usize) -> usize {
+    const TRIES: u32 = 64;
+    let mut before = ahead();
+    for _ in 0..TRIES {
+        let lead = before.wrapping_sub(behind());
+        let after = ahead();
+        if after == before {
+            return lead;
+        }
+        before = after;
+    }
+    (before.wrapping_sub(behind()) as isize).max(0) as usize
 }

@@ -1,7 +1,7 @@
 //! What became of the items: tasks done, and the end of a queue.
 
 use super::gate::Gate;
-use super::store::Store;
+use super::store::{Store, lead};
 use super::{Queue, TaskDoneError};
 use crate::park::sys::{self, atomic::AtomicUsize, atomic::Ordering, const_fn};
 use crate::park::{Kind, Limit, Site, WaitError};
@@ -37,9 +37,14 @@ impl Tasks {
 impl<T, S: Store<T>> Queue<T, S> {
     /// How many items were put for which [`task_done`](Queue::task_done) was not called.
     pub fn unfinished(&self) -> usize {
+        lead(|| self.store.puts(), || self.tasks.done.load(Ordering::Acquire))
+    }
+
+    /// Whether there are none, at a moment during this call.
+    fn all_is_done(&self) -> bool {
         // In this order: there are never more done than put.
         let done = self.tasks.done.load(Ordering::Acquire);
-        self.store.puts().wrapping_sub(done)
+        self.store.puts() == done
     }
 
     /// Says that the work for one item is done. Whoever [`join`](Queue::join)s the queue waits for
@@ -77,7 +82,7 @@ impl<T, S: Store<T>> Queue<T, S> {
         sys::cheap_barrier();
         if self.tasks.joiners.is_awaited() {
             // Looked at under the bucket's lock: who began to wait after another put goes on.
-            self.tasks.joiners.admit_while(|| self.unfinished() == 0);
+            self.tasks.joiners.admit_while(|| self.all_is_done());
         }
         change
     }
@@ -110,7 +115,7 @@ impl<T, S: Store<T>> Queue<T, S> {
     }
 
     fn join_within(&self, limit: Limit, site: Site) -> Result<(), WaitError> {
-        let must_wait = || self.unfinished() != 0;
+        let must_wait = || !self.all_is_done();
         if !must_wait() {
             return Ok(());
         }

@@ -1,11 +1,12 @@
 //! What needs to see threads asleep.
 
+use super::store::Items;
 use super::{GetError, LifoQueue, PriorityQueue, PutError, Queue, Shutdown, SimpleQueue};
 use crate::WaitError;
 use crate::park::{current, deadlock};
 use crate::sync::testing::spawn;
 use std::cmp::Ordering;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -309,6 +310,29 @@ fn a_panic_in_a_comparison_wakes_who_waits_for_the_item() {
     let mut got = getters.map(|getter| getter.join().unwrap());
     got.sort();
     assert_eq!(got, [1, 2]);
+}
+
+#[test]
+fn a_getter_that_panics_passes_its_wake_up_on() {
+    type Get = fn(&PriorityQueue<Touchy>);
+    for get in [(|queue| drop(queue.get())) as Get, |queue| drop(queue.get_many(2))] {
+        let queue = Arc::new(PriorityQueue::new());
+        let getters = [true, false].map(|armed| {
+            let queue = queue.clone();
+            let getter = spawn(move || {
+                ARMED.set(armed);
+                catch_unwind(AssertUnwindSafe(|| get(&queue))).is_err()
+            });
+            getter.falls_asleep();
+            getter
+        });
+        // As three puts of which only the first has come to waking somebody.
+        for number in 0..3 {
+            assert!(queue.store.put(Touchy(number), queue.caller(Location::caller())).is_ok());
+        }
+        queue.getters.admit(1);
+        assert_eq!(getters.map(|getter| getter.join()), [true, false]);
+    }
 }
 
 #[test]

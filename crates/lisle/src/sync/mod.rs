@@ -15,6 +15,7 @@ mod rwlock;
 mod semaphore;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod testing;
+mod unwind;
 
 pub use barrier::{Barrier, BarrierError, BarrierWaitResult};
 pub use condvar::Condvar;

@@ -161,6 +161,7 @@ where
     if !registry::start(record, exit::handler) {
         return Err(StartError::AlreadyStarted);
     }
+    let not_made = CallOff(record);
     hook::note_locations();
     // `std` prints this name with a panic, and takes no NUL.
     let mut builder = std::thread::Builder::new().name(record.name.get().replace('\0', " "));
@@ -171,12 +172,18 @@ where
     // SAFETY: the closure's borrows are those of `f` and its value, of which the caller takes care:
     // `live` is through with both before the thread is finished.
     let made = unsafe { builder.spawn_unchecked(move || live(of_thread, its_packet, f)) };
-    match made {
-        Ok(_detached) => Ok(()),
-        Err(reason) => {
-            registry::call_off(record);
-            Err(StartError::System(reason))
-        }
+    let _detached = made.map_err(StartError::System)?;
+    std::mem::forget(not_made);
+    Ok(())
+}
+
+/// The start of a thread, which is called off when this is dropped: also when the destructor of
+/// what the thread would have run panics.
+struct CallOff<'a>(&'a Shared);
+
+impl Drop for CallOff<'_> {
+    fn drop(&mut self) {
+        registry::call_off(self.0);
     }
 }
 

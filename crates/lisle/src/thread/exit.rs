@@ -1,15 +1,39 @@
 //! The end of the process.
 #![forbid(unsafe_code)]
 
-use super::handle::{unfailing, wait_for};
+use super::handle::{unfailing, wait_while};
 use super::hook::tell;
-use crate::park::record::{Life, Origin, Shared};
+use crate::park::record::{Life, Shared};
 use crate::park::{Limit, current, deadlock, registry};
 use std::panic::{Location, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// When a process that waits for its threads says so, unless the environment says otherwise.
 const REPORT_AFTER: Duration = Duration::from_secs(5);
+
+/// Ends the process with `code`, as [`std::process::exit`] does, and does not have it wait for the
+/// calling thread: any number of threads may call this, at any time, also after `main` has
+/// returned. One of them ends the process, with its code; the others go no further.
+///
+/// Threads that are not daemons, and do not call this either, finish first: see [The end of the
+/// process](super#the-end-of-the-process). Nothing of the calling thread is dropped.
+///
+/// ```no_run
+/// use lisle::thread;
+///
+/// let workers = [(); 2].map(|()| thread::spawn(|| thread::exit(3)));
+/// for worker in workers {
+///     let _ = worker.join(); // does not return
+/// }
+/// ```
+pub fn exit(code: i32) -> ! {
+    current::with(|me| {
+        me.set_daemon(true);
+        me.announce(Life::Finished); // whoever waits for this thread as the process's end looks again
+    });
+    std::process::exit(code)
+}
 
 /// Runs at the end of a process in which a thread that is not a daemon was started.
 pub(super) extern "C" fn handler() {
@@ -20,7 +44,7 @@ pub(super) extern "C" fn handler() {
 /// Waits until no thread is left that keeps the process, also of those started meanwhile.
 fn wait_for_all() {
     current::with(|me| {
-        if me.origin == Origin::Main {
+        if registry::lock().main().is_some_and(|main| Arc::ptr_eq(main, me)) {
             // `main` is over: a thread that waits for that shall not be waited for in vain.
             me.enter(Life::Finished);
         }
@@ -33,7 +57,8 @@ fn wait_for_all() {
                 Some(after) => Limit::For(after).deadline().map_or(Limit::Never, Limit::Until),
                 None => Limit::Never,
             });
-            if wait_for(&next, Life::Finished, until, Location::caller(), unfailing).is_err() {
+            let keeps = || next.keeps_process();
+            if wait_while(keeps, &next, Life::Finished, until, Location::caller(), unfailing).is_err() {
                 report(me);
                 limit = Some(Limit::Never);
             }

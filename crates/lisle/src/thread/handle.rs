@@ -210,6 +210,19 @@ pub(super) fn wait_for(
     set_up: impl FnOnce(&mut Wait<'_>),
 ) -> Result<(), WaitError> {
     let on_its_way = || (Life::Started..wanted).contains(&record.life());
+    wait_while(on_its_way, record, wanted, limit, site, set_up)
+}
+
+/// Waits as long as `on_its_way` says so, of which `record`'s thread tells when it comes as far as
+/// `wanted`.
+pub(super) fn wait_while(
+    on_its_way: impl Fn() -> bool,
+    record: &Record,
+    wanted: Life,
+    limit: Limit,
+    site: Site,
+    set_up: impl FnOnce(&mut Wait<'_>),
+) -> Result<(), WaitError> {
     if !on_its_way() {
         return Ok(());
     }
@@ -219,7 +232,7 @@ pub(super) fn wait_for(
     set_up(&mut wait);
     let began = Instant::now();
     while on_its_way() {
-        match park(record.life_key(), &wait, on_its_way) {
+        match park(record.life_key(), &wait, &on_its_way) {
             Outcome::Granted(_) | Outcome::Invalid | Outcome::Signalled => {}
             Outcome::TimedOut => return Err(WaitError::TimedOut),
             Outcome::Interrupted => return Err(WaitError::Interrupted),

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -135,6 +136,10 @@ impl<T: Send + 'static> Local<T> {
         value
     }
 }
+
+// As a `LocalKey`, which gives a shared reference too.
+impl<T: Send> UnwindSafe for Local<T> {}
+impl<T: Send> RefUnwindSafe for Local<T> {}
 
 /// As on a [`LocalKey`](std::thread::LocalKey) of a cell.
 impl<T: Send + 'static> Local<Cell<T>> {

@@ -26,8 +26,10 @@
 //! or `LISLE_EXIT_REPORT` seconds (0: never), stderr gets one report of which threads the process
 //! waits for, and what each of those waits for, where. Ctrl-C ends the process as ever.
 //!
-//! `std` lets one thread at a time end the process and keeps a second that tries for ever; so once
-//! `main` has returned, a thread that is waited for must not call `exit` but return.
+//! `std` lets one thread end the process and keeps a second that tries for ever. A thread that the
+//! process waits for must therefore not call [`std::process::exit`] while another does, or once
+//! `main` has returned: the two would wait for each other. It calls [`exit`] of this module, which
+//! says that nobody has to wait for the calling thread.
 //!
 //! # Thread locals
 //! [`thread_local!`] works as ever; its values have been dropped when a join returns. [`Local`] is
@@ -56,6 +58,7 @@ mod scope;
 
 pub use builder::Builder;
 pub use error::{DaemonError, JoinError, StartError};
+pub use exit::exit;
 pub use handle::{Thread, ThreadId};
 pub use hook::{ExceptHookArgs, excepthook, set_excepthook};
 pub use idle::{park, park_timeout, park_until, sleep, sleep_interruptible, sleep_until};

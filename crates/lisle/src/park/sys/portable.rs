@@ -90,8 +90,8 @@ pub(crate) fn native_id() -> u32 {
     MINE.with(|mine| *mine)
 }
 
-/// Whether the calling thread is the process's main thread, as far as `std` tells: not any more
-/// when the thread's locals are gone (`late`).
+/// Whether the calling thread is the process's main thread, as far as `std` tells: by its name, which
+/// others may have too, and not any more when the thread's locals are gone (`late`).
 pub(crate) fn is_main_thread(late: bool) -> bool {
     !late && std::thread::current().name() == Some("main")
 }
