@@ -19,6 +19,24 @@ pub(crate) fn some_deadline() -> Option<Instant> {
     Some(Instant::now() + Duration::from_secs(3600))
 }
 
+/// [`some_deadline`], for calls that take an instant.
+#[cfg(test)]
+pub(crate) fn deadline() -> Instant {
+    some_deadline().expect("there is one")
+}
+
+/// Starts a thread that lets the deadline of the thread's waits pass.
+#[cfg(test)]
+pub(crate) fn clock(record: super::record::Shared) -> loom::thread::JoinHandle<()> {
+    loom::thread::spawn(move || expire(&record))
+}
+
+/// Starts a thread that interrupts the thread.
+#[cfg(test)]
+pub(crate) fn interrupter(record: super::record::Shared) -> loom::thread::JoinHandle<()> {
+    loom::thread::spawn(move || record.interrupt())
+}
+
 /// The lot by itself.
 #[cfg(test)]
 mod lot {

@@ -5,11 +5,11 @@
 //! on a thread that sleeps for ever, and on an item that is read without order after its writing.
 
 use super::{GetError, PutError, Queue, Shutdown};
-use crate::park::{current, model, record::Shared};
+use crate::park::current;
+use crate::park::model::{clock, deadline, interrupter};
 use loom::cell::UnsafeCell;
 use loom::thread;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// An item whose reading loom checks against its writing.
 struct Item(UnsafeCell<usize>);
@@ -33,19 +33,6 @@ impl Item {
 }
 
 type Shelf = Arc<Queue<Item>>;
-
-fn deadline() -> Instant {
-    model::some_deadline().expect("there is one")
-}
-
-/// Starts a thread that lets the deadline of `record`'s waits pass.
-fn clock(record: Shared) -> thread::JoinHandle<()> {
-    thread::spawn(move || model::expire(&record))
-}
-
-fn interrupter(record: Shared) -> thread::JoinHandle<()> {
-    thread::spawn(move || record.interrupt())
-}
 
 fn put(queue: &Shelf, number: usize) -> thread::JoinHandle<()> {
     let queue = queue.clone();

@@ -6,12 +6,11 @@
 
 use super::{Barrier, Condvar, Event, Lock, Mutex, RwLock, Semaphore};
 use crate::WaitError;
-use crate::park::record::Shared;
-use crate::park::{current, model};
+use crate::park::current;
+use crate::park::model::{clock, deadline, interrupter};
 use loom::cell::UnsafeCell;
 use loom::thread;
 use std::sync::Arc;
-use std::time::Instant;
 
 type Counter = Mutex<UnsafeCell<usize>>;
 
@@ -32,19 +31,6 @@ fn read(counter: &Counter) -> usize {
         // SAFETY: loom checks that nobody writes.
         unsafe { *n }
     })
-}
-
-fn deadline() -> Instant {
-    model::some_deadline().expect("there is one")
-}
-
-/// Starts a thread that lets the deadline of `record`'s waits pass.
-fn clock(record: Shared) -> thread::JoinHandle<()> {
-    thread::spawn(move || model::expire(&record))
-}
-
-fn interrupter(record: Shared) -> thread::JoinHandle<()> {
-    thread::spawn(move || record.interrupt())
 }
 
 #[test]

@@ -4,10 +4,10 @@
 use super::handle::Thread;
 use crate::park::current;
 use crate::park::latest::Latest;
+pub(super) use crate::park::report::to_stderr as tell;
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
-use std::io::Write;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -95,11 +95,6 @@ pub fn excepthook(args: &ExceptHookArgs<'_>) {
         Some(hook) => hook(args),
         None => tell(format_args!("{args}")),
     }
-}
-
-/// Says something on stderr. That it cannot be said is no reason to stop.
-pub(super) fn tell(text: fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "lisle: {text}");
 }
 
 /// A panic that was caught on the thread where it happened.
