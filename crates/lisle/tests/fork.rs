@@ -182,6 +182,23 @@ fn a_thread_that_forks_is_main_in_the_child() {
 }
 
 #[test]
+fn a_thread_that_forks_has_finished_once_it_exits_the_child() {
+    let forks = thread::spawn(|| {
+        in_child(|| {
+            drop(thread::spawn(|| {
+                let joined = thread::main_thread().join();
+                // SAFETY: ends the process, whatever state it is in.
+                unsafe { libc::_exit(joined.is_err().into()) }
+            }));
+            // SAFETY: nobody else is about to exit. Not `process::exit`, which some thread of the
+            // parent may have been in. It waits for the thread above.
+            unsafe { libc::exit(1) }
+        });
+    });
+    forks.join().unwrap();
+}
+
+#[test]
 fn a_child_may_fork_in_turn() {
     in_child(|| {
         let (mutex, never) = (Mutex::new(()), Condvar::new());

@@ -80,6 +80,11 @@ use tasks::Tasks;
 /// was faster. It then looks around as that one does, and if it has to go to sleep again, it comes
 /// before all others. How often in a row a thread may be too late has no bound.
 ///
+/// # In the child of a fork
+/// A queue works there unless another thread was using it at the moment of the fork: that thread may
+/// have held the lock at one of its ends, which nobody gives back then, and the child would wait for
+/// ever. New queues always work.
+///
 /// # Examples
 /// ```
 /// use lisle::queue::{GetError, PutError, Queue};

@@ -123,6 +123,10 @@ impl Panic {
 }
 
 /// Has the process's panic hook note where our threads panic, then do what it did before.
+///
+/// That is done once, when the first thread is started. `std` cannot exchange a hook in one step: one
+/// that another thread sets at that very moment may be lost. Who starts a thread first and sets the
+/// hook then, or the reverse, on one thread or one after the other, is safe.
 pub(super) fn note_locations() {
     static DONE: AtomicBool = AtomicBool::new(false);
     // A thread that panics may not set the hook. The next to start a thread will.

@@ -19,6 +19,9 @@ use std::sync::{Arc, Weak};
 /// thread that does so. Hence `T: Send`; it need not be `Sync`, as no two threads see one value.
 /// Values that the destructor of a `thread_local!` makes may stay until the `Local` goes.
 ///
+/// In the child of a fork, a `Local` for which another thread was just making or dropping its value
+/// must not be used: that may hang.
+///
 /// # Examples
 /// ```
 /// use lisle::thread::{self, Local};

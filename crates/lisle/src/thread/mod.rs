@@ -6,9 +6,13 @@
 //! - A thread that is not a daemon finishes before the process ends, also when `main` returns or
 //!   [`std::process::exit`] is called. See [The end of the process](#the-end-of-the-process).
 //! - [`JoinHandle::join`] borrows the handle, so that a thread can be joined any number of times,
-//!   by any number of threads, with a time limit; joining in a circle is an error.
+//!   by any number of threads, with a time limit; joining in a circle is an error. Hence
+//!   `.map(|handle| handle.join())` where `std` takes `.map(JoinHandle::join)`, and a handle changes
+//!   threads, or is shared by them, only if the thread's value may change threads (`T: Send`).
 //! - Every thread has a name.
-//! - A panic that nobody takes goes to the [`excepthook`].
+//! - A panic that nobody takes goes to the [`excepthook`]. For its place, the start of the first
+//!   thread puts a hook before the process's [panic hook](std::panic::set_hook); one that another
+//!   thread sets at the same moment may be lost.
 //!
 //! # Two ways to say what a thread does
 //! Give a callable to [`spawn`], or implement [`Run`] for a type of your own. Both can also be made
