@@ -35,10 +35,11 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// Whether others were enough to have moved the numbers. The host is not to blame: what it takes
-    /// is mostly what it needs to wake a core that these very threads have left idle.
-    pub(crate) fn disturbs(self) -> bool {
-        self.others >= 0.05
+    /// What others had, in percent, where it was enough to have moved the numbers. The host is not
+    /// to blame: what it takes is mostly what it needs to wake a core that these very threads have
+    /// left idle.
+    pub(crate) fn disturbance(self) -> Option<f64> {
+        (self.others >= 0.05).then_some(self.others * 100.0)
     }
 }
 

@@ -117,7 +117,7 @@ impl Outcome {
         if let Some(verdict) = self.verdict() {
             let _ = writeln!(text, "  goal {}: {}", verdict.wanted, verdict.word());
         }
-        if self.load.disturbs() {
+        if self.load.disturbance().is_some() {
             let _ = writeln!(text, "  {}", style(self.load).dim());
         }
         text
@@ -139,7 +139,8 @@ pub(crate) fn summary(outcomes: &[Outcome]) -> String {
     for (outcome, verdict) in &judged {
         let Verdict { reached, wanted, .. } = verdict;
         let name = format!("{} · {}", outcome.group, outcome.case);
-        let _ = writeln!(text, "  {:6} {name:66} {reached:24} {wanted}", verdict.word());
+        let others = outcome.load.disturbance().map_or_else(String::new, |part| format!("   (others {part:.0} %)"));
+        let _ = writeln!(text, "  {:6} {name:66} {reached:20} {wanted}{}", verdict.word(), style(others).dim());
     }
     let _ = writeln!(text, "{met} of {} goals met", judged.len());
     text
