@@ -36,8 +36,9 @@ const WOKEN: usize = 0b10;
 const RETRY: u32 = 0;
 const HANDED: u32 = 1;
 
+/// A holder in a lock's word: its ident, and where it took the lock.
 #[inline(always)]
-fn word(ident: u32, site: Site) -> u64 {
+pub(super) fn word(ident: u32, site: Site) -> u64 {
     u64::from(ident) | u64::from(site::encode(site)) << 32
 }
 

@@ -1,5 +1,6 @@
 //! The state machine under `RwLock`: one holder that the word names, and readers beside it.
 
+use super::raw_mutex::word;
 use crate::park::sys::atomic::{AtomicU64, Ordering};
 use crate::park::sys::{self, const_fn};
 use crate::park::{Choice, Kind, Label, Limit, Owner, Site, Subject, Wait, WaitError};
@@ -59,11 +60,6 @@ pub(super) enum Hold {
     First,
     /// Counted in, and recorded there in the thread's [`reads`](crate::park::reads).
     Beside(u8),
-}
-
-#[inline(always)]
-fn word(ident: u32, site: Site) -> u64 {
-    u64::from(ident) | u64::from(site::encode(site)) << 32
 }
 
 #[inline(always)]

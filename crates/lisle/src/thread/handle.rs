@@ -5,7 +5,7 @@ use super::error::{DaemonError, JoinError};
 use super::idle;
 use crate::park::record::{Life, Origin, Shared};
 use crate::park::stats::WaitStats;
-use crate::park::{Kind, Limit, Outcome, Record, Site, Wait, WaitError, current, deadlock, park, registry, sys};
+use crate::park::{Kind, Limit, Record, Site, Wait, WaitError, current, deadlock, park, registry, sys};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -232,12 +232,7 @@ pub(super) fn wait_while(
     set_up(&mut wait);
     let began = Instant::now();
     while on_its_way() {
-        match park(record.life_key(), &wait, &on_its_way) {
-            Outcome::Granted(_) | Outcome::Invalid | Outcome::Signalled => {}
-            Outcome::TimedOut => return Err(WaitError::TimedOut),
-            Outcome::Interrupted => return Err(WaitError::Interrupted),
-            Outcome::Deadlocked(report) => return Err(WaitError::Deadlocked(report)),
-        }
+        park(record.life_key(), &wait, &on_its_way).settle()?;
         wait.since = Some(began);
     }
     Ok(())

@@ -50,7 +50,7 @@ const MEMBARRIER_PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
 const MEMBARRIER_REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
 
 /// Whether the light side of the barrier may be light: true once the kernel has taken our
-/// registration. A thread that still reads `false` uses the full exchange, which is always right.
+/// registration. A thread that still reads `false` runs a full fence, which is always right.
 static ASYMMETRIC: AtomicBool = AtomicBool::new(false);
 /// Whether the kernel has been asked. Not a `Once`, which a fork could leave begun for ever: to ask
 /// twice does no harm.
@@ -72,7 +72,7 @@ pub(crate) fn register_barrier() {
 }
 
 /// True when a store followed by a load needs only [`light_barrier`] against [`heavy_barrier`];
-/// false: the store must be a sequentially consistent exchange.
+/// false: a full fence must stand between the two.
 #[inline(always)]
 pub(crate) fn barrier_is_asymmetric() -> bool {
     ASYMMETRIC.load(Ordering::Relaxed)

@@ -60,7 +60,7 @@ pub(crate) fn futex_wake(word: &AtomicU32) {
 /// There is no asymmetric barrier in `std`.
 pub(crate) fn register_barrier() {}
 
-/// Always false here: releases are sequentially consistent exchanges.
+/// Always false here: releases run a full fence.
 #[inline(always)]
 pub(crate) fn barrier_is_asymmetric() -> bool {
     false
@@ -72,7 +72,7 @@ pub(crate) fn light_barrier() {
     std::sync::atomic::fence(Ordering::SeqCst);
 }
 
-/// A full fence: the other side's exchange does the rest.
+/// A full fence: so does the other side.
 pub(crate) fn heavy_barrier() {
     std::sync::atomic::fence(Ordering::SeqCst);
 }
