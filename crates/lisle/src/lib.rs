@@ -60,6 +60,9 @@
 //! [`queue`] has queues for any number of threads at both ends, bounded or not, with tasks that can
 //! be waited for, and an end.
 //!
+//! # Later
+//! A [`Timer`](timer::Timer) makes a call when its time has come, or again and again.
+//!
 //! # What is not seen
 //! Deadlock detection knows the locks, joins and queues of this crate. A wait for something else (a
 //! `std` mutex, a pipe, another process) ends a chain that it follows. A thread remembers eight read
@@ -74,6 +77,7 @@ pub(crate) mod park;
 pub mod queue;
 pub mod sync;
 pub mod thread;
+pub mod timer;
 
 pub use park::kind::Kind;
 pub use park::report::{Confidence, Link, Report, on_report};

@@ -4,6 +4,7 @@
 use lisle::queue::{GetError, LifoQueue, PriorityQueue, PutError, Queue, SimpleQueue};
 use lisle::sync::*;
 use lisle::thread::{self, JoinError};
+use lisle::timer::Timer;
 use lisle::{Kind, WaitError};
 use std::time::{Duration, Instant};
 
@@ -256,6 +257,18 @@ fn threads() {
         |i| sleep_as_timed(i.saturating_duration_since(Instant::now())),
         || thread::sleep_interruptible(Duration::MAX).ended()
     );
+}
+
+#[test]
+fn timers() {
+    let endless = Timer::new(Duration::MAX, || ());
+    endless.start().unwrap();
+    check!("Timer::join", Join, |d| endless.join_for(d).ended(), |i| endless.join_until(i).ended(), || {
+        let error = endless.join().unwrap_err();
+        Err::<(), _>(*error.downcast::<JoinError>().unwrap()).ended()
+    });
+    assert!(endless.cancel());
+    assert_eq!(endless.join().unwrap(), None, "nobody has taken it");
 }
 
 /// The end of a sleep is what the others call a time-out.

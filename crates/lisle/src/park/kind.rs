@@ -73,4 +73,6 @@ kinds! {
     Park => "park",
     /// The end of a sleep.
     Sleep => "sleep",
+    /// The time of a [`Timer`](crate::timer::Timer)'s next call.
+    Timer => "timer",
 }

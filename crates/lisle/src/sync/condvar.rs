@@ -55,6 +55,11 @@ impl Condvar {
         }
     }
 
+    /// The condvar of something that was made there.
+    pub(crate) fn made_at(site: Site) -> Condvar {
+        Condvar { label: Label::new(site) }
+    }
+
     /// A condvar that reports call by `name`.
     #[track_caller]
     pub fn named(name: impl Into<String>) -> Condvar {
@@ -72,7 +77,7 @@ impl Condvar {
     /// `Interrupted` is the only one.
     #[track_caller]
     pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) -> Result<(), WaitError> {
-        self.wait_within(guard, Limit::Never, Location::caller())
+        self.wait_as(Kind::Condvar, guard, Limit::Never, Location::caller())
     }
 
     /// [`wait`](Condvar::wait) for at most `limit`.
@@ -81,13 +86,13 @@ impl Condvar {
     /// `TimedOut`, with the mutex held; locking it again may take longer than the limit.
     #[track_caller]
     pub fn wait_for<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, limit: Duration) -> Result<(), WaitError> {
-        self.wait_within(guard, Limit::For(limit), Location::caller())
+        self.wait_as(Kind::Condvar, guard, Limit::For(limit), Location::caller())
     }
 
     /// [`wait_for`](Condvar::wait_for), with the limit as a point in time.
     #[track_caller]
     pub fn wait_until<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, limit: Instant) -> Result<(), WaitError> {
-        self.wait_within(guard, Limit::Until(limit), Location::caller())
+        self.wait_as(Kind::Condvar, guard, Limit::Until(limit), Location::caller())
     }
 
     /// Waits while `condition` holds of the value. It is called with the mutex held, first before
@@ -143,7 +148,7 @@ impl Condvar {
             if timed_out {
                 return Err(WaitError::TimedOut); // counts only if the condition still holds
             }
-            match self.wait_within(guard, limit, site) {
+            match self.wait_as(Kind::Condvar, guard, limit, site) {
                 Err(WaitError::TimedOut) => timed_out = true,
                 other => other?,
             }
@@ -151,10 +156,17 @@ impl Condvar {
         Ok(())
     }
 
-    fn wait_within<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, limit: Limit, site: Site) -> Result<(), WaitError> {
+    /// [`wait`](Condvar::wait), for something whose waits are of another kind.
+    pub(crate) fn wait_as<T: ?Sized>(
+        &self,
+        kind: Kind,
+        guard: &mut MutexGuard<'_, T>,
+        limit: Limit,
+        site: Site,
+    ) -> Result<(), WaitError> {
         let mutex = guard.raw();
         let mut released = false;
-        let wait = Wait::new(Kind::Condvar, self, site, limit.deadline());
+        let wait = Wait::new(kind, self, site, limit.deadline());
         let outcome = park_with(
             key_of(self),
             &wait,

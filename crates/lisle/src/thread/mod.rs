@@ -69,6 +69,7 @@ pub use idle::{park, park_timeout, park_until, sleep, sleep_interruptible, sleep
 pub use join_handle::JoinHandle;
 pub use local::Local;
 pub use run::Run;
+pub(crate) use run::target_of;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use std::thread::{AccessError, LocalKey, Result, available_parallelism, panicking};
 

@@ -52,7 +52,7 @@ where
 }
 
 /// The name of a function, for the names of the threads that run it. Other callables have none.
-pub(super) fn target_of<F>() -> Option<&'static str> {
+pub(crate) fn target_of<F>() -> Option<&'static str> {
     if size_of::<F>() != 0 {
         return None; // a closure that holds something, a pointer, a box
     }
