@@ -1,8 +1,11 @@
 //! The calling thread's record.
 
+use super::label::Label;
 use super::record::{Life, Origin, Record, Shared};
 use super::{registry, sys};
+use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 #[cfg(not(loom))]
 mod store {
@@ -130,6 +133,28 @@ fn first_ident() -> u32 {
 /// The calling thread's record, shared.
 pub(crate) fn get() -> Shared {
     with(Arc::clone)
+}
+
+/// Calls `call`, which goes by `label` where the thread's waits are told. Calls may be nested: the
+/// innermost counts. Costs two plain stores.
+#[cfg_attr(any(loom, not(test)), expect(dead_code, reason = "for executors, which are to come"))]
+pub(crate) fn doing<R>(label: &Label, call: impl FnOnce() -> R) -> R {
+    /// Its drop is the end of the call, also of one that panics.
+    struct Doing<'a>(&'a Record, *mut Label);
+
+    impl Drop for Doing<'_> {
+        fn drop(&mut self) {
+            self.0.doing.store(self.1, Ordering::Relaxed);
+        }
+    }
+
+    with(|me| {
+        // Relaxed, since it is read by who holds the lock of a bucket in which this thread has
+        // queued itself since.
+        let _doing = Doing(me, me.doing.load(Ordering::Relaxed));
+        me.doing.store(ptr::from_ref(label).cast_mut(), Ordering::Relaxed);
+        call()
+    })
 }
 
 /// A thread that we made begins to run. To be its first act: see `Leave`.

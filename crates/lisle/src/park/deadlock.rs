@@ -1,17 +1,23 @@
 //! Who waits for whom.
 //!
 //! A thread that has waited a few milliseconds follows owner → that thread's wait → owner …, one
-//! bucket at a time. If the way leads back to itself, it walks once more with all buckets locked:
-//! then no wait can begin or end, and a thread that waits cannot release what it owns, so what is
-//! a cycle now is a deadlock. The thread that proves it takes its own node out before it lets go,
-//! so a cycle fails one wait only. It does so too before it tells of anything else: what is told
-//! runs users' code.
+//! bucket at a time. If the way leads back to itself (`graph.rs` knows which ways count), it walks
+//! once more with all buckets locked: then no wait can begin or end, and a thread that waits cannot
+//! release what it owns, so what is a cycle now is a deadlock. The thread that proves it takes its own
+//! node out before it lets go, so a cycle fails one wait only. It does so too before it tells of
+//! anything else: what is told runs users' code.
+//!
+//! Each wait is looked at once. That is enough because a deadlock is closed by a thread that begins to
+//! wait, and the last one to do so sees it whole: if it is on no cycle itself, then what it depends on
+//! was a deadlock without it, and is somebody else's. A wait that comes to depend on fewer threads
+//! without one of them beginning to wait breaks that rule, and calls [`look_again`].
 
+use super::graph::{self, Deadlock, Found, Step};
 use super::kind::Kind;
 use super::lot::{self, Node, Queue, WholeLot};
 use super::record::{Record, Shared};
 use super::registry;
-use super::report::{self, Confidence, Link, Report};
+use super::report::{self, Confidence, Link, Report, Waiter};
 use super::site::Site;
 use super::sys::{PlainGuard, PlainLock};
 use super::wait::{Bond, Owner, Subject, Wait};
@@ -30,6 +36,8 @@ pub(crate) struct Waiting {
     pub(crate) since: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) owners: Vec<Owner>,
+    /// What executor's call the thread runs, see [`Link::running`].
+    pub(crate) running: Option<String>,
     interruptible: bool,
     unfailing: bool,
     key: usize,
@@ -45,28 +53,40 @@ pub(crate) fn waiting(record: &Record) -> Option<Waiting> {
     waiting_in(&lot::lock_bucket(key), key, record)
 }
 
-fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
+fn wait_in<'a>(_: &'a Queue, key: usize, record: &'a Record) -> Option<(&'a Node, &'a Wait<'static>)> {
     if record.waiting_on.load(Ordering::Acquire) != key {
         return None; // it has moved on in the meantime
     }
-    // SAFETY: `waiting_on` changes only under the lock of the key's bucket, which we hold: the
+    // SAFETY: `waiting_on` changes only under the lock of the key's bucket, which the caller holds: the
     // node is queued there, hence it and its wait are alive, and so is the wait's subject.
-    let (node, wait): (&Node, &Wait<'_>) = unsafe {
+    unsafe {
         let node = &*record.node.load(Ordering::Relaxed);
-        (node, &*node.wait)
-    };
+        Some((node, &*node.wait))
+    }
+}
+
+fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
+    let (node, wait) = wait_in(queue, key, record)?;
     let mut owners = Vec::new();
-    wait.subject.owners(wait.kind, &mut |owner| owners.push(owner));
+    let mut grouped = HashSet::new();
+    wait.subject.owners(wait.kind, &mut |owner: Owner| {
+        if owner.group == 0 || grouped.insert((owner.group, owner.ident)) {
+            owners.push(owner);
+        }
+    });
     if wait.kind == Kind::RwLockRead {
         // Readers do not pass a writer that waits: they depend on it as on a holder.
         for other in queue.of_key(key).take_while(|other| !std::ptr::eq(*other, node)) {
             // SAFETY: `other` is queued in the bucket whose lock we hold.
             let (other_wait, other_record) = unsafe { (&*other.wait, &*other.record) };
             if other_wait.kind == Kind::RwLockWrite {
-                owners.push(Owner { ident: other_record.ident(), bond: Bond::Queues });
+                owners.push(Owner::queues(other_record.ident()));
             }
         }
     }
+    // SAFETY: null, or the label of a call that the thread is in: it waits in it, and goes on only
+    // after its node was taken out, for which the lock of the bucket is needed that we hold.
+    let running = unsafe { record.doing.load(Ordering::Relaxed).as_ref() };
     Some(Waiting {
         kind: wait.kind,
         object: Described(wait.subject).to_string(),
@@ -74,6 +94,10 @@ fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
         since: node.since,
         deadline: wait.deadline,
         owners,
+        running: running.map(|label| match label.name() {
+            Some(name) => format!("call {name:?}"),
+            None => format!("the call submitted at {}", label.site()),
+        }),
         interruptible: wait.interruptible,
         unfailing: wait.unfailing,
         key,
@@ -86,64 +110,6 @@ struct Described<'a>(&'a dyn Subject);
 impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.describe(f)
-    }
-}
-
-/// One step of the way: a thread, its wait, and the owner by which the way goes on.
-struct Step {
-    record: Shared,
-    waiting: Waiting,
-    next: usize,
-}
-
-impl Step {
-    fn owner(&self) -> Owner {
-        self.waiting.owners[self.next]
-    }
-}
-
-enum Found {
-    Nothing,
-    /// The way from the first thread back to it.
-    Cycle(Vec<Step>),
-    /// The first thread waits for one that has ended.
-    Orphan(Step),
-}
-
-/// Searches the ways that lead away from `start`'s wait, each thread once, without recursion: a
-/// chain of waits can be as long as there are threads.
-fn search(start: &Shared, look_up: &dyn Fn(&Record) -> Option<Waiting>) -> Found {
-    let Some(waiting) = look_up(start) else { return Found::Nothing };
-    let mut seen = HashSet::from([start.ident()]);
-    let mut orphan = None;
-    let mut way = vec![Step { record: start.clone(), waiting, next: 0 }];
-    loop {
-        let is_first = way.len() == 1;
-        let Some(last) = way.last_mut() else { return Found::Nothing };
-        let Some(&owner) = last.waiting.owners.get(last.next) else {
-            let mut done = way.pop().expect("there was a last one");
-            if let (true, Some(next)) = (is_first, orphan) {
-                done.next = next;
-                return Found::Orphan(done);
-            }
-            if let Some(last) = way.last_mut() {
-                last.next += 1;
-            }
-            continue;
-        };
-        if owner.ident == start.ident() {
-            return Found::Cycle(way);
-        }
-        let next = registry::lock().get(owner.ident).cloned();
-        if next.is_none() && is_first && matches!(owner.bond, Bond::Holds(_) | Bond::Took(_)) {
-            orphan = Some(last.next);
-        }
-        // A thread that was seen before leads nowhere, or we would have found it.
-        let next = next.filter(|_| seen.insert(owner.ident));
-        match next.and_then(|record| Some((look_up(&record)?, record))) {
-            Some((waiting, record)) => way.push(Step { record, waiting, next: 0 }),
-            None => last.next += 1,
-        }
     }
 }
 
@@ -160,9 +126,8 @@ pub(super) enum Verdict {
 /// Looks where the calling thread's wait leads, and ends it by `leave` if there is anything to say.
 #[cold]
 pub(super) fn look(me: &Shared, node: &Node, leave: &mut dyn FnMut(&Queue)) -> Verdict {
-    match search(me, &waiting) {
-        Found::Nothing => return Verdict::Nothing,
-        Found::Orphan(_) | Found::Cycle(_) => {}
+    if matches!(graph::search(me, &waiting), Found::Nothing) {
+        return Verdict::Nothing;
     }
     let lot = WholeLot::lock();
     if !node.queued.get() {
@@ -172,51 +137,80 @@ pub(super) fn look(me: &Shared, node: &Node, leave: &mut dyn FnMut(&Queue)) -> V
         let key = record.waiting_on.load(Ordering::Acquire);
         if key == 0 { None } else { waiting_in(lot.bucket(key), key, record) }
     };
+    // An interrupt ends a wait before any report of it could be read.
+    let in_lot = |record: &Record| in_lot(record).filter(|waiting| !waiting.is_interrupted(record));
     // First only what can be proven: a way that ends by itself must not hide one that does not.
-    let lasting = |record: &Record| in_lot(record).and_then(|waiting| waiting.lasting(record));
-    if let Found::Cycle(way) = search(me, &lasting)
-        && let Some(victim) = way.iter().find(|step| !step.waiting.unfailing)
+    let lasting = |record: &Record| in_lot(record).and_then(Waiting::lasting);
+    if let Found::Deadlock(Deadlock { steps, cycle }) = graph::search(me, &lasting)
+        && let Some(victim) = steps[..cycle].iter().find(|step| !step.waiting.unfailing)
     {
-        if way[0].waiting.unfailing {
+        if steps[0].waiting.unfailing {
             // Its thread finds the cycle as we did, and has a caller to tell.
             victim.record.look_again();
             return Verdict::Nothing;
         }
-        let report = in_words(&way, Confidence::Proven);
+        let report = in_words(&steps, Confidence::Proven);
         leave(lot.bucket(node.key));
         return Verdict::Failed(Box::new(report));
     }
-    let (way, confidence) = match search(me, &in_lot) {
+    let (steps, confidence) = match graph::search(me, &in_lot) {
         Found::Nothing => return Verdict::Nothing,
         // A thread that has ended releases nothing: that it still holds the lock is proof.
         Found::Orphan(step) => (vec![step], Confidence::Orphaned),
-        Found::Cycle(way) => {
-            let confidence = confidence(&way);
-            (way, confidence)
+        Found::Deadlock(Deadlock { steps, .. }) => {
+            let confidence = confidence(&steps);
+            (steps, confidence)
         }
     };
-    if !is_news(&way, confidence) {
+    if !is_news(&steps, confidence) {
         return Verdict::Nothing;
     }
-    let report = in_words(&way, confidence);
+    let report = in_words(&steps, confidence);
     leave(lot.bucket(node.key));
     Verdict::Told(Box::new(report))
 }
 
-impl Waiting {
-    /// The wait as far as nothing but its owners can end it.
-    fn lasting(mut self, record: &Record) -> Option<Waiting> {
-        let ends = self.deadline.is_some() || self.interruptible && record.is_interrupted();
-        self.owners.retain(|owner| !matches!(owner.bond, Bond::Took(_)));
-        (!ends).then_some(self)
+/// Has every thread that waits for something of this kind look once more where its wait leads.
+///
+/// To be called by a primitive after there have become fewer who could end such a wait, unless who left
+/// did so by beginning to wait: a pool's thread ends, or was told of in advance and could not be
+/// started. By then `Subject::owners` must not name it any more: a thread that has ended counts as one
+/// that may go on. Not needed where nothing is pending that the thread could have done, nor for a thread
+/// that takes on what others could have done (a call that begins to run): it does not wait.
+#[cold]
+#[cfg_attr(any(loom, not(test)), expect(dead_code, reason = "for executors, which are to come"))]
+pub(crate) fn look_again(kind: Kind) {
+    let records: Vec<Shared> = registry::lock().iter().cloned().collect();
+    for record in records {
+        let key = record.waiting_on.load(Ordering::Acquire);
+        if key != 0 && wait_in(&lot::lock_bucket(key), key, &record).is_some_and(|(_, wait)| wait.kind == kind) {
+            record.look_again();
+        }
     }
 }
 
-/// How sure a cycle is that is not proven, or of which nobody can be told the proof.
-fn confidence(way: &[Step]) -> Confidence {
-    if way.iter().any(|step| matches!(step.owner().bond, Bond::Took(_))) {
+impl Waiting {
+    fn is_interrupted(&self, record: &Record) -> bool {
+        self.interruptible && record.is_interrupted()
+    }
+
+    /// The wait as far as nothing but its owners can end it.
+    fn lasting(mut self) -> Option<Waiting> {
+        for owner in &mut self.owners {
+            if matches!(owner.bond, Bond::Took(_)) {
+                owner.ident = 0; // anybody may release it
+            }
+        }
+        self.deadline.is_none().then_some(self)
+    }
+}
+
+/// How sure a deadlock is that is not proven, or of which nobody can be told the proof.
+fn confidence(steps: &[Step]) -> Confidence {
+    let mut owners = steps.iter().flat_map(|step| step.others.iter().chain([&step.owner]));
+    if owners.any(|owner| matches!(owner.bond, Bond::Took(_))) {
         Confidence::Suspected
-    } else if way.iter().any(|step| step.waiting.deadline.is_some()) {
+    } else if steps.iter().any(|step| step.waiting.deadline.is_some()) {
         Confidence::Timed
     } else {
         Confidence::Proven
@@ -234,14 +228,14 @@ pub(super) fn lock_reported() -> PlainGuard<'static, Reported> {
     REPORTED.lock()
 }
 
-/// Whether this was not reported before: the same cycle is found by each of its threads.
-fn is_news(way: &[Step], confidence: Confidence) -> bool {
-    // Two sums that do not depend on where in the cycle one starts. An orphan is a matter of the
+/// Whether this was not reported before: the same deadlock is found by each of its threads.
+fn is_news(steps: &[Step], confidence: Confidence) -> bool {
+    // Two sums that do not depend on where one starts. An orphan is a matter of the
     // lock and its holder, whoever waits.
     let mut sums = (0u64, 0u64);
-    for step in way {
+    for step in steps {
         let who = (u64::from(step.record.ident()), step.waiting.epoch);
-        let what = (step.waiting.key as u64, u64::from(step.owner().ident));
+        let what = (step.waiting.key as u64, u64::from(step.owner.ident));
         let (a, b) = if confidence == Confidence::Orphaned { what } else { who };
         sums.0 = sums.0.wrapping_add(mix(a, b));
         sums.1 = sums.1.wrapping_add(mix(b, !a));
@@ -264,19 +258,28 @@ fn mix(a: u64, b: u64) -> u64 {
     hasher.finish()
 }
 
-fn in_words(way: &[Step], confidence: Confidence) -> Report {
-    let now = Instant::now();
-    let links = way.iter().map(|step| {
-        let (Step { record, waiting, .. }, owner) = (step, step.owner());
-        let (bond, taken_at) = match owner.bond {
+impl Bond {
+    /// The words before the thread, and where it took what it did.
+    fn in_words(self) -> (&'static str, Option<Site>) {
+        match self {
             Bond::Holds(site) => ("held by", site),
             Bond::Took(site) => ("last taken by", site),
             Bond::Queues => ("behind the waiting writer,", None),
             Bond::Runs => ("which is", None),
-        };
+            Bond::Calls => ("run by", None),
+            Bond::MayRun => ("to be run by", None),
+        }
+    }
+}
+
+fn in_words(steps: &[Step], confidence: Confidence) -> Report {
+    let now = Instant::now();
+    let links = steps.iter().map(|Step { record, waiting, owner, others }| {
+        let (bond, taken_at) = owner.bond.in_words();
         Link {
             thread: record.name.get().to_owned(),
             ident: record.ident(),
+            running: waiting.running.clone(),
             kind: waiting.kind,
             object: waiting.object.clone(),
             called_at: waiting.site.to_string(),
@@ -284,6 +287,7 @@ fn in_words(way: &[Step], confidence: Confidence) -> Report {
             ends_in: waiting.deadline.map(|at| at.saturating_duration_since(now)),
             holder: name_of(owner.ident),
             holder_ident: owner.ident,
+            others: others.iter().map(|owner| owner.ident).collect(),
             bond,
             taken_at: taken_at.map(|site| site.to_string()),
         }
@@ -299,21 +303,39 @@ fn name_of(ident: u32) -> String {
     }
 }
 
+/// How many of the things that a wait depends on a line tells of.
+const NAMED: usize = 8;
+
 /// A line for each thread that keeps the process alive, with what it waits for.
 pub(crate) fn describe_wait(record: &Arc<Record>) -> String {
-    let who = format!("thread {:?} (ident {})", record.name.get(), record.ident());
-    match waiting(record) {
-        None => format!("{who} is running"),
-        Some(waiting) => {
-            let age = report::Age(waiting.since.elapsed());
-            let mut line = format!(
-                "{who} has waited {age} for {} {}, in a call at {}",
-                waiting.kind, waiting.object, waiting.site
-            );
-            for owner in &waiting.owners {
-                line += &format!(", owned by thread {:?} (ident {})", name_of(owner.ident), owner.ident);
-            }
-            line
+    let who = Waiter { name: record.name.get(), ident: record.ident(), running: None };
+    let Some(waiting) = waiting(record) else { return format!("{who} is running") };
+    let who = Waiter { running: waiting.running.as_deref(), ..who };
+    let age = report::Age(waiting.since.elapsed());
+    let mut line =
+        format!("{who} has waited {age} for {} {}, in a call at {}", waiting.kind, waiting.object, waiting.site);
+    // One owner for each thing that is needed, and how many could do it in its place.
+    let (needs, count) = graph::needs(&waiting.owners);
+    let mut told: Vec<Option<(Owner, usize)>> = vec![None; count];
+    for (&owner, need) in waiting.owners.iter().zip(needs) {
+        match &mut told[need] {
+            Some((_, others)) => *others += 1,
+            first => *first = Some((owner, 0)),
         }
     }
+    for (owner, others) in told.iter().flatten().filter(|(owner, _)| owner.ident != 0).take(NAMED) {
+        line += &format!(", {} thread {:?} (ident {})", owner.bond.in_words().0, name_of(owner.ident), owner.ident);
+        match others {
+            0 => {}
+            1 => line += " or another thread",
+            n => line += &format!(" or one of {n} other threads"),
+        }
+    }
+    if count > NAMED {
+        line += &format!(" and {} more", count - NAMED);
+    }
+    line
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

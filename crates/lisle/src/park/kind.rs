@@ -13,6 +13,7 @@ impl Kind {
                 | Kind::RwLockRead
                 | Kind::RwLockWrite
                 | Kind::Join
+                | Kind::Future
                 | Kind::QueueLock
         )
     }
@@ -61,6 +62,8 @@ kinds! {
     Barrier => "barrier",
     /// The end of a thread.
     Join => "join",
+    /// The end of a call that was handed to an executor, or of one of several.
+    Future => "future",
     /// An item of a queue that is empty.
     QueueGet => "queue empty",
     /// A place in a queue that is full.
@@ -75,4 +78,6 @@ kinds! {
     Sleep => "sleep",
     /// The time of a [`Timer`](crate::timer::Timer)'s next call.
     Timer => "timer",
+    /// A call to run, by a pool's thread that has none.
+    Idle => "work",
 }

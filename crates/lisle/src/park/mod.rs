@@ -12,7 +12,7 @@
 //! | `record`, `current`, `registry`, `name`, `stats` | the threads |
 //! | `lot` | who waits where: nodes on stacks, in hashed buckets |
 //! | `wait` | a wait from beginning to end, and how it can end |
-//! | `deadlock`, `report` | who waits for whom, and the words for it |
+//! | `deadlock`, `graph`, `report` | who waits for whom, which of it can never end, and the words for it |
 //! | `label`, `names`, `latest`, `site`, `limit`, `kind` | names, what replaces what, places, time limits, kinds of wait |
 //! | `fork` | what becomes of all this in a child |
 
@@ -20,6 +20,7 @@ pub(crate) mod current;
 pub(crate) mod deadlock;
 #[cfg(all(unix, not(loom)))]
 pub(crate) mod fork;
+pub(crate) mod graph;
 pub(crate) mod kind;
 pub(crate) mod label;
 pub(crate) mod latest;

@@ -1,5 +1,6 @@
 //! What the lot knows of a thread.
 
+use super::label::Label;
 use super::lot::Candidate;
 use super::lot::Node;
 use super::name::Name;
@@ -62,6 +63,9 @@ pub(crate) struct Record {
     pub(super) node: AtomicPtr<Node>,
     /// Counts the thread's waits, so that a report of one can be told from the next.
     pub(super) epoch: AtomicU64,
+    /// The label of the executor's call that the thread runs, or null. Written by the thread alone, see
+    /// `current::doing`; to be followed only while the thread waits, which it does inside the call.
+    pub(super) doing: AtomicPtr<Label>,
     /// The read locks that the thread holds.
     pub(crate) reads: super::reads::Reads,
     #[cfg(loom)]
@@ -88,6 +92,7 @@ impl Record {
             waiting_on: AtomicUsize::new(0),
             node: AtomicPtr::new(ptr::null_mut()),
             epoch: AtomicU64::new(0),
+            doing: AtomicPtr::new(ptr::null_mut()),
             reads: super::reads::Reads::new(),
             #[cfg(loom)]
             expired: AtomicBool::new(false),

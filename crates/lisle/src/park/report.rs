@@ -11,10 +11,10 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Confidence {
-    /// A deadlock: every wait of the cycle depends on an owned lock or a thread's end, and none
-    /// has a time limit. One of the waits fails with this report.
+    /// A deadlock: every wait depends on an owned lock, a thread's end or an executor's call, and
+    /// none has a time limit. One of the waits fails with this report.
     Proven,
-    /// A cycle in which a wait has a time limit: it ends by itself. Nobody is failed.
+    /// A deadlock in which a wait has a time limit: it ends by itself. Nobody is failed.
     Timed,
     /// A cycle through an unowned lock, which somebody outside may still release. Nobody is failed.
     Suspected,
@@ -30,6 +30,8 @@ pub struct Link {
     pub thread: String,
     /// The waiting thread's ident.
     pub ident: u32,
+    /// The executor's call that it runs: `call "name"`, or `the call submitted at file:line:column`.
+    pub running: Option<String>,
     /// What kind of thing it waits for.
     pub kind: Kind,
     /// Which one: its name or the place where it was made.
@@ -40,11 +42,14 @@ pub struct Link {
     pub waited: Duration,
     /// When the wait ends by itself, from now.
     pub ends_in: Option<Duration>,
-    /// The thread that it depends on: who holds the lock, say.
+    /// The thread that it depends on: who holds the lock, runs the call, could run it.
     pub holder: String,
     /// The ident of that thread.
     pub holder_ident: u32,
-    /// How it depends on that thread: `held by`, `last taken by` …
+    /// The idents of other threads, each of which could end the wait as well if it did not wait
+    /// itself: the pool's other threads, for a pending call. Each has a link of its own.
+    pub others: Vec<u32>,
+    /// How it depends on these threads: `held by`, `last taken by`, `to be run by` …
     pub bond: &'static str,
     /// Where that thread took it.
     pub taken_at: Option<String>,
@@ -57,8 +62,10 @@ pub struct Link {
 pub struct Report {
     /// How sure this is.
     pub confidence: Confidence,
-    /// The waits; each depends on the thread of the next one, the last on that of the first.
-    /// An orphaned lock's report has one.
+    /// The waits, of each thread once. The first ones are a cycle: each depends on the thread of the
+    /// next one, the last of them on that of the first. There are more only if a wait of these has
+    /// alternatives ([`Link::others`]): then the waits of all those threads follow, and what they
+    /// depend on. An orphaned lock's report has one.
     pub links: Vec<Link>,
 }
 
@@ -80,9 +87,8 @@ impl fmt::Display for Report {
         for link in &self.links {
             write!(
                 f,
-                "\n  thread {:?} (ident {}) has waited {} for {} {}\n    in a call at {}\n    {} thread {:?} (ident {})",
-                link.thread,
-                link.ident,
+                "\n  {} has waited {} for {} {}\n    in a call at {}\n    {} thread {:?} (ident {})",
+                Waiter { name: &link.thread, ident: link.ident, running: link.running.as_deref() },
                 Age(link.waited),
                 link.kind,
                 link.object,
@@ -94,8 +100,30 @@ impl fmt::Display for Report {
             if let Some(taken_at) = &link.taken_at {
                 write!(f, ", taken at {taken_at}")?;
             }
+            match link.others.len() {
+                0 => {}
+                1 => f.write_str(" or another thread, which waits too")?,
+                n => write!(f, " or one of {n} other threads, which wait too")?,
+            }
         }
         Ok(())
+    }
+}
+
+/// A thread that waits, as the beginning of a sentence.
+pub(crate) struct Waiter<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) ident: u32,
+    pub(crate) running: Option<&'a str>,
+}
+
+impl fmt::Display for Waiter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "thread {:?} (ident {})", self.name, self.ident)?;
+        match self.running {
+            Some(call) => write!(f, ", running {call},"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -17,6 +17,9 @@ pub(crate) trait Subject: Sync {
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
     /// The threads that alone can end a wait of this kind. None if anybody could.
+    ///
+    /// Called under the lock of the wait's bucket, or of all buckets, by any thread: it must not wait,
+    /// and of locks take only such as nobody holds while calling the lot.
     fn owners(&self, kind: Kind, found: &mut dyn FnMut(Owner)) {
         let _ = (kind, found);
     }
@@ -25,8 +28,12 @@ pub(crate) trait Subject: Sync {
 /// A thread that a wait depends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Owner {
+    /// 0 is anybody: what anybody can do will be done.
     pub(crate) ident: u32,
     pub(crate) bond: Bond,
+    /// 0: the wait cannot end without this thread. Else one thread of each group is enough. The
+    /// numbers mean nothing beyond this wait.
+    pub(crate) group: u32,
 }
 
 /// How a wait depends on a thread.
@@ -40,19 +47,46 @@ pub(crate) enum Bond {
     Queues,
     /// The thread has to end.
     Runs,
+    /// The thread runs the call whose end is waited for.
+    Calls,
+    /// The call is pending, and the thread may take it.
+    #[cfg_attr(any(loom, not(test)), expect(dead_code, reason = "for executors, which are to come"))]
+    MayRun,
 }
 
 impl Owner {
     pub(crate) fn holds(ident: u32, site: Option<Site>) -> Owner {
-        Owner { ident, bond: Bond::Holds(site) }
+        Owner::alone(ident, Bond::Holds(site))
     }
 
     pub(crate) fn took(ident: u32, site: Option<Site>) -> Owner {
-        Owner { ident, bond: Bond::Took(site) }
+        Owner::alone(ident, Bond::Took(site))
     }
 
     pub(crate) fn runs(ident: u32) -> Owner {
-        Owner { ident, bond: Bond::Runs }
+        Owner::alone(ident, Bond::Runs)
+    }
+
+    /// Who waits for a call that is running waits for the thread that runs it.
+    #[cfg_attr(any(loom, not(test)), expect(dead_code, reason = "for executors, which are to come"))]
+    pub(crate) fn calls(ident: u32) -> Owner {
+        Owner::alone(ident, Bond::Calls)
+    }
+
+    pub(super) fn queues(ident: u32) -> Owner {
+        Owner::alone(ident, Bond::Queues)
+    }
+
+    fn alone(ident: u32, bond: Bond) -> Owner {
+        Owner { ident, bond, group: 0 }
+    }
+
+    /// One of the threads of `group`, of which any can do what the wait needs. Calls that are pending
+    /// in one pool are one group, however many of them are waited for: they need the same threads.
+    #[cfg_attr(any(loom, not(test)), expect(dead_code, reason = "for executors, which are to come"))]
+    pub(crate) fn any(group: u32, ident: u32, bond: Bond) -> Owner {
+        debug_assert_ne!(group, 0, "that is no group");
+        Owner { ident, bond, group }
     }
 }
 
@@ -177,7 +211,7 @@ pub(crate) fn key_of<T: ?Sized>(at: &T) -> usize {
 
 /// A wait is looked at for deadlock when it has lasted this long. Whoever closes a cycle waits
 /// too, so the last wait of a cycle always sees it whole.
-const DETECT_AFTER: Duration = Duration::from_millis(4);
+pub(super) const DETECT_AFTER: Duration = Duration::from_millis(4);
 
 /// Waits at `key` for a grant, unless `validate` finds, under the bucket's lock, that there is
 /// nothing to wait for.
