@@ -1,16 +1,16 @@
 //! What it costs when many wait: to wake them all, to keep them, and to let their waits time out.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{io, thread};
 
+use crate::child::{self, or_nothing};
 use crate::event::{ByParkingLot, ByStd, Flag};
 use crate::harness::Role::{Lisle, Peer};
 use crate::harness::{Case, Figure, Goal, Plan, Role, Unit};
-use crate::load::process_time;
+use crate::load::{process_time, resident};
 use crate::mutex::Exclusive;
 
 const CROWDS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
@@ -82,7 +82,7 @@ pub(crate) fn cases(plan: &Plan) -> Vec<Case> {
             Ok((make.gather)(scene, crowd)?.wake.as_nanos() as f64)
         }));
         let keep = Case::of("growth", crowds.iter().map(figure("memory per thread", Unit::Bytes)));
-        cases.push(each(keep.at_most(1), &crowds, move |make, crowd| memory_of_child(make.name, index, crowd)));
+        cases.push(each(keep.at_most(1), &crowds, move |make, crowd| child::memory("growth", make.name, index, crowd)));
     }
     cases.push(time_outs(&crowds));
     cases
@@ -125,14 +125,6 @@ fn grouped(number: usize) -> String {
         (0, rest) => rest.to_string(),
         (thousands, rest) => format!("{thousands},{rest:03}"),
     }
-}
-
-/// A crowd that the system does not let us have leaves a gap in the table.
-fn or_nothing(value: io::Result<f64>) -> f64 {
-    value.unwrap_or_else(|error| {
-        eprintln!("left out: {error}");
-        f64::NAN
-    })
 }
 
 /// What a crowd cost.
@@ -249,26 +241,7 @@ impl People {
     }
 }
 
-/// The bytes of this process that are in memory.
-fn resident() -> f64 {
-    // SAFETY: it only asks.
-    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    let pages =
-        fs::read_to_string("/proc/self/statm").ok().and_then(|line| line.split(' ').nth(1)?.parse::<f64>().ok());
-    pages.map_or(f64::NAN, |pages| pages * page as f64)
-}
-
-/// Memory is measured in a process of its own, where no earlier crowd has left stacks and heaps
-/// behind that only wait to be used again.
-fn memory_of_child(make: &str, scene: usize, crowd: usize) -> io::Result<f64> {
-    let output = Command::new(std::env::current_exe()?)
-        .args(["--memory", make, &scene.to_string(), &crowd.to_string()])
-        .output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().map_err(|_| io::Error::other(String::from_utf8_lossy(&output.stderr)))
-}
-
-/// What that process prints: the bytes per waiting thread.
+/// What a second process of this program prints: the bytes per waiting thread.
 pub(crate) fn memory(make: &str, scene: usize, crowd: usize) -> io::Result<f64> {
     let make = MAKES.iter().find(|it| it.name == make).ok_or(io::ErrorKind::InvalidInput)?;
     let (scene, _) = SCENES.get(scene).ok_or(io::ErrorKind::InvalidInput)?;

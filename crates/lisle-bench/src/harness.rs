@@ -196,6 +196,18 @@ fn per_operation(mut batch: impl FnMut(u64) -> Duration) -> impl FnMut(&Plan) ->
     }
 }
 
+/// The time that `n` operations take on something that is kept from round to round, and that the
+/// first round makes.
+pub(crate) fn kept<T>(make: impl Fn() -> T, run: impl Fn(&T, u64)) -> impl FnMut(u64) -> Duration {
+    let mut thing = None;
+    move |n| {
+        let thing = thing.get_or_insert_with(&make);
+        let start = Instant::now();
+        run(thing, n);
+        start.elapsed()
+    }
+}
+
 /// The time that `n` calls of an operation take which never sleeps. It is the time of this thread:
 /// what other programs do with the core meanwhile does not count.
 pub(crate) fn repeat(n: u64, mut operation: impl FnMut()) -> Duration {

@@ -1,15 +1,20 @@
 //! Runs lisle and its peers side by side in one process and holds the results against the goals.
 
+mod backlog;
 mod barrier;
+mod child;
 mod cores;
 mod deadlock;
 mod end;
 mod event;
+mod executor;
 mod floor;
 mod growth;
 mod harness;
 mod load;
 mod mutex;
+mod pools;
+mod process;
 mod queue;
 mod report;
 mod roundtrip;
@@ -51,6 +56,9 @@ struct Options {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    procspawn::init();
+    // SAFETY: the first thread has started none.
+    unsafe { pools::limit_blocking(executor::WORKERS) };
     let Some(options) = options()? else { return Ok(()) };
     // Cycles of timed waits are part of what is measured; their reports would be in the way.
     lisle::on_report(|_| ());
@@ -80,6 +88,9 @@ fn cases(plan: &Plan) -> Vec<Case> {
         roundtrip::cases,
         barrier::cases,
         queue::cases,
+        executor::cases,
+        backlog::cases,
+        process::cases,
         threads::cases,
         deadlock::cases,
         end::cases,
@@ -136,9 +147,10 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
             }
             // What this program asks of a second process of its own.
             Arg::Long("memory") => {
-                let make = parser.value()?.string()?;
+                let (group, make) = (parser.value()?, parser.value()?.string()?);
                 let (scene, crowd) = (parser.value()?.parse()?, parser.value()?.parse()?);
-                println!("{}", growth::memory(&make, scene, crowd)?);
+                let memory = if group == "growth" { growth::memory } else { backlog::memory };
+                println!("{}", memory(&make, scene, crowd)?);
                 return Ok(None);
             }
             Arg::Value(filter) => options.filters.push(filter.string()?),
@@ -166,10 +178,23 @@ fn conditions(plan: &Plan) -> String {
         let (_, after) = locked.split_once(&format!("name = \"{peer}\"\nversion = \""))?;
         Some(format!("{peer} {}", after.split('"').next()?))
     };
-    let peers: Vec<String> = ["parking_lot", "crossbeam-channel", "kanal", "flume", "event-listener", "tokio"]
-        .into_iter()
-        .filter_map(version)
-        .collect();
+    let peers: Vec<String> = [
+        "parking_lot",
+        "crossbeam-channel",
+        "kanal",
+        "flume",
+        "event-listener",
+        "tokio",
+        "rayon",
+        "threadpool",
+        "rusty_pool",
+        "futures",
+        "blocking",
+        "procspawn",
+    ]
+    .into_iter()
+    .filter_map(version)
+    .collect();
     format!(
         "{}, {cores} cores, Linux {}\n{}\n{} rounds, batches of {} ms, threads compete for {} ms",
         model.map_or("unknown processor", |(_, name)| name),

@@ -1,0 +1,90 @@
+//! Handing messages to a pool of two processes, and getting them back.
+
+use std::process::Command;
+use std::sync::LazyLock;
+
+use ipc_channel::ipc::IpcSharedMemory;
+
+use crate::child::{number, or_nothing};
+use crate::harness::Role::Peer;
+use crate::harness::{Case, Goal, Plan, kept};
+
+const WORKERS: usize = 2;
+const SMALL: usize = 100;
+const LARGE: usize = 1 << 20;
+
+/// What every message begins with: both sides compare what they get with it.
+static MESSAGE: LazyLock<Vec<u8>> = LazyLock::new(|| (0..LARGE).map(|index| (index % 251) as u8).collect());
+
+fn checked<B: AsRef<[u8]>>(message: B) -> B {
+    assert!(MESSAGE.starts_with(message.as_ref()), "a message has changed on its way");
+    message
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    let small = Case::new("process pool", "100 bytes there and back", Goal::Best(1.0))
+        .timed(
+            Peer,
+            "procspawn",
+            kept(pool, |pool, n| {
+                (0..n).for_each(|_| {
+                    let call = pool.spawn(MESSAGE[..SMALL].to_vec(), checked);
+                    checked(call.join().expect("the call ends"));
+                })
+            }),
+        )
+        .measured(Peer, "multiprocessing", python(SMALL, false));
+    let large = Case::new("process pool", "1 MiB there and back, by shared memory", Goal::Best(1.0))
+        .timed(
+            Peer,
+            "procspawn",
+            kept(pool, |pool, n| {
+                (0..n).for_each(|_| {
+                    let call = pool.spawn(IpcSharedMemory::from_bytes(&MESSAGE), |message| {
+                        checked(&*message);
+                        message
+                    });
+                    checked(&*call.join().expect("the call ends"));
+                })
+            }),
+        )
+        .timed(
+            Peer,
+            "procspawn, by value",
+            kept(pool, |pool, n| {
+                (0..n).for_each(|_| {
+                    let call = pool.spawn(MESSAGE.to_vec(), checked);
+                    checked(call.join().expect("the call ends"));
+                })
+            }),
+        )
+        .measured(Peer, "multiprocessing", python(LARGE, true))
+        .measured(Peer, "multiprocessing, by value", python(LARGE, false));
+    [small, large].map(|case| case.longer(4).at_most(9)).into()
+}
+
+fn pool() -> procspawn::Pool {
+    procspawn::Pool::new(WORKERS).expect("processes can be started")
+}
+
+/// The round trips of Python's own pool, in a Python started for the round.
+fn python(size: usize, shared: bool) -> impl FnMut(&Plan) -> Vec<f64> {
+    let mut missing = false;
+    move |plan| {
+        if missing {
+            return vec![f64::NAN];
+        }
+        let [workers, size] = [WORKERS, size].map(|number| number.to_string());
+        let nanos = number(Command::new("python3").args([
+            "-c",
+            include_str!("process.py"),
+            &workers,
+            &size,
+            &plan.batch.as_secs_f64().to_string(),
+            if shared { "shared" } else { "value" },
+        ]));
+        // Told once.
+        missing = nanos.is_err();
+        vec![or_nothing(nanos)]
+    }
+}
