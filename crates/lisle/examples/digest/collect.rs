@@ -101,7 +101,7 @@ impl Collector {
     fn take(&mut self, news: News) -> io::Result<()> {
         match news {
             News::Read(bytes) => self.read(bytes),
-            News::Total { bytes, counted_all } => self.progress.set_total(bytes, counted_all),
+            News::Total(total) => self.progress.set_total(total),
             News::DirectoryLink => self.count.directory_links += 1,
             News::NotRead(problem) => self.not_read(&problem),
             News::Done { place, bytes, outcome } => {

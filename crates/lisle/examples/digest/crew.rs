@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lisle::queue::{Queue, Shutdown};
-use lisle::thread::{self, Builder, JoinError, JoinHandle, Run, Thread};
+use lisle::thread::{self, Builder, JoinError, JoinHandle, Thread};
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::Signals;
 
 use crate::collect::Stopped;
+use crate::ctrl_c::CtrlC;
 use crate::report::{Ended, Row};
 use crate::share::Share;
-use crate::worker::{FileId, Job, News, Tally, Walker, Worker, survey};
+use crate::walk::survey;
+use crate::worker::{FileId, Job, News, Tally, Walker, Worker, report};
 
 /// Enough that nobody waits for a moment's unevenness of another, and no more.
 const CAPACITY: usize = 256;
@@ -55,7 +57,8 @@ impl Crew {
         let mut others = vec![walker.thread().clone()];
         others.extend(workers.iter().map(|worker| worker.thread().clone()));
         let stop = Stop { main: thread::current(), others, paths };
-        let ctrl_c = daemon("ctrl-c").create(CtrlC { signals, stop: stop.clone() });
+        let its_stop = stop.clone();
+        let ctrl_c = daemon("ctrl-c").create(CtrlC { signals, stop: move || its_stop.now() });
         Crew { results, walker, workers, ctrl_c, stop }
     }
 
@@ -68,7 +71,7 @@ impl Crew {
             // It has no share in the results: nobody waits for it, and should it still count when
             // all is done, then it finds the queue shut down. Without it, the bar knows no end.
             let results = Arc::clone(&self.results);
-            let _ = daemon("survey").spawn(move || survey(&root, &results));
+            let _ = daemon("survey").spawn(move || survey(&root, |total| report(&results, News::Total(total))));
         }
         Ok(())
     }
@@ -136,21 +139,5 @@ impl Stop {
         self.main.interrupt();
         self.paths.shutdown(Shutdown::Immediate);
         self.others.iter().for_each(Thread::interrupt);
-    }
-}
-
-/// The thread that waits for Ctrl-C, stops the others, and returns the number of the signal.
-struct CtrlC {
-    signals: Signals,
-    stop: Stop,
-}
-
-impl Run for CtrlC {
-    type Output = i32;
-
-    fn run(mut self) -> i32 {
-        let signal = self.signals.forever().next().expect("it does not end by itself");
-        self.stop.now();
-        signal
     }
 }

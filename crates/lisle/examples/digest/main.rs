@@ -24,12 +24,22 @@
 mod collect;
 mod crew;
 mod manifest;
-mod problem;
-mod progress;
 mod report;
-mod share;
-mod walk;
 mod worker;
+
+// What it has in common with its neighbour `words`.
+#[path = "../common/ctrl_c.rs"]
+mod ctrl_c;
+#[path = "../common/figures.rs"]
+mod figures;
+#[path = "../common/problem.rs"]
+mod problem;
+#[path = "../common/progress.rs"]
+mod progress;
+#[path = "../common/share.rs"]
+mod share;
+#[path = "../common/walk.rs"]
+mod walk;
 
 use std::fs;
 use std::path::PathBuf;

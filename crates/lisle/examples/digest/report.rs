@@ -11,6 +11,7 @@ use lisle::thread::Thread;
 use lisle::{Kind, WaitStats};
 
 use crate::collect::Count;
+use crate::figures::number_of;
 use crate::problem::shown;
 use crate::worker::Tally;
 
@@ -117,8 +118,4 @@ impl fmt::Display for Row {
         }
         Ok(())
     }
-}
-
-fn number_of(count: u64, thing: &str) -> String {
-    format!("{} {thing}{}", HumanCount(count), if count == 1 { "" } else { "s" })
 }

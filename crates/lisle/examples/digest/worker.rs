@@ -1,9 +1,9 @@
 //! The threads between the two queues: `hash-N`, and before them the `walker`.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::Metadata;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use lisle::queue::{PutError, Queue};
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::manifest;
 use crate::problem::Problem;
 use crate::share::Share;
-use crate::walk::{Found, walk};
+use crate::walk::{Found, Total, open, walk};
 
 /// So much is read and hashed at a time. Small enough to stay in a processor's cache, and for a
 /// thread to hear soon that it is interrupted, which it asks in between.
@@ -39,7 +39,7 @@ pub(crate) enum News {
     /// A link to a directory, which was not followed.
     DirectoryLink,
     /// What there is to do, as far as it has been counted.
-    Total { bytes: u64, counted_all: bool },
+    Total(Total),
 }
 
 /// What became of a file.
@@ -142,8 +142,8 @@ impl Run for Worker {
 impl Worker {
     /// Hashes a file. `bytes` counts what was read on the way, also to an error.
     fn hash(&self, path: &Path, buffer: &mut [u8], bytes: &mut u64) -> io::Result<Hashed> {
-        let (mut file, id) = open(path)?;
-        if id == self.manifest {
+        let (mut file, meta) = open(path)?;
+        if FileId::from(meta) == self.manifest {
             return Ok(Hashed::Manifest);
         }
         let mut hash = Sha256::new();
@@ -167,20 +167,9 @@ impl Worker {
     }
 }
 
-/// Opens a file without ever waiting for it: should a pipe have taken the place of the file that
-/// the walker saw, then it is opened without waiting for a writer, and refused.
-fn open(path: &Path) -> io::Result<(File, FileId)> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(io::Error::other("no longer a file"));
-    }
-    Ok((file, meta.into()))
-}
-
 /// Tells main. False says that the thread should come to its end: it was interrupted, or nobody
 /// listens any more. The news are not lost by an interrupt, which only ends the wait it came in.
-fn report(results: &Queue<News>, news: News) -> bool {
+pub(crate) fn report(results: &Queue<News>, news: News) -> bool {
     match results.put(news) {
         Ok(()) => true,
         Err(PutError::Interrupted(news)) => {
@@ -188,23 +177,5 @@ fn report(results: &Queue<News>, news: News) -> bool {
             false
         }
         Err(_) => false,
-    }
-}
-
-/// Counts what there is to do, for the time left. It opens nothing, and so is soon far ahead.
-pub(crate) fn survey(root: &Path, results: &Queue<News>) {
-    let (mut files, mut bytes) = (0u64, 0);
-    let end = walk(root, |found| {
-        if let Found::File(path) = found {
-            bytes += path.metadata().map_or(0, |meta| meta.len());
-            files += 1;
-            if files.is_multiple_of(1000) && !report(results, News::Total { bytes, counted_all: false }) {
-                return ControlFlow::Break(());
-            }
-        }
-        ControlFlow::Continue(())
-    });
-    if end.is_continue() {
-        report(results, News::Total { bytes, counted_all: true });
     }
 }

@@ -1,10 +1,12 @@
-//! Finds the files below a directory, in the order in which `LC_ALL=C sort` would put their paths.
+//! Finds the files below a directory, in the order in which `LC_ALL=C sort` would put their paths,
+//! and opens them.
 
 use std::ffi::OsStr;
-use std::fs::{self, FileType};
+use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::problem::Problem;
@@ -81,5 +83,43 @@ fn classify(Entry { path, kind }: Entry) -> Found {
         _ if kind.is_file() => Found::File(path),
         _ if kind.is_dir() => Found::DirectoryLink,
         _ => Found::Problem(Problem::not_a_file(path, kind)),
+    }
+}
+
+/// Opens a file without ever waiting for it: should a pipe have taken the place of the file that
+/// the walk saw, then it is opened without waiting for a writer, and refused.
+pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::other("no longer a file"));
+    }
+    Ok((file, meta))
+}
+
+/// What there is below a directory, as far as it has been counted.
+#[derive(Clone, Copy)]
+pub(crate) struct Total {
+    pub(crate) bytes: u64,
+    pub(crate) counted_all: bool,
+}
+
+/// Counts what there is to read, for the time left, and tells now and then, until `tell` says that
+/// nobody listens. It opens nothing, and so is soon far ahead of who reads.
+pub(crate) fn survey(root: &Path, mut tell: impl FnMut(Total) -> bool) {
+    let mut total = Total { bytes: 0, counted_all: false };
+    let mut files = 0u64;
+    let end = walk(root, |found| {
+        if let Found::File(path) = found {
+            total.bytes += path.metadata().map_or(0, |meta| meta.len());
+            files += 1;
+            if files.is_multiple_of(1000) && !tell(total) {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    if end.is_continue() {
+        tell(Total { counted_all: true, ..total });
     }
 }

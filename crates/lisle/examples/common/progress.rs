@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::walk::Total;
+
 /// Progress, as seen by somebody who waits for the end. Without a terminal it shows nothing, and
 /// costs as little.
 pub(crate) struct Progress {
@@ -24,11 +26,11 @@ impl Progress {
         self.bar.is_some()
     }
 
-    pub(crate) fn set_total(&self, bytes: u64, counted_all: bool) {
+    pub(crate) fn set_total(&self, total: Total) {
         if let Some(bar) = &self.bar {
-            bar.set_length(bytes);
-            if counted_all {
-                bar.set_style(style(counted_all));
+            bar.set_length(total.bytes);
+            if total.counted_all {
+                bar.set_style(style(true));
             }
         }
     }
