@@ -2,67 +2,29 @@
 
 #![cfg(unix)]
 
+mod common;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
 
-use lisle::thread;
+use common::{Running, example, text};
 
-/// A built example, which lies beside the folder of this test.
-fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a running test has a path");
-    let profile = test.ancestors().nth(2).expect("tests lie in PROFILE/deps");
-    let program = profile.join("examples").join(name);
-    assert!(program.exists(), "{program:?} is not built: run `cargo build --example {name}`");
-    program
-}
-
-/// A folder for one test: `tree/` to be read, and beside it what is written.
-struct Room(PathBuf);
+/// A folder for one test, and the digest of it.
+struct Room(common::Room);
 
 impl Room {
     fn new(test: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("digest-{test}"));
-        let _ = fs::remove_dir_all(&path); // what a test that failed has left
-        fs::create_dir_all(path.join("tree")).unwrap();
-        Room(path)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn tree(&self, name: impl AsRef<OsStr>) -> PathBuf {
-        self.path("tree").join(name.as_ref())
-    }
-
-    fn file(&self, name: impl AsRef<OsStr>, content: impl AsRef<[u8]>) {
-        let path = self.tree(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    /// A file so large that nobody comes to its end, and that takes no room.
-    fn endless_file(&self, name: &str) {
-        File::create(self.tree(name)).unwrap().set_len(1 << 40).unwrap();
-    }
-
-    fn end_file(&self, name: &str) {
-        File::create(self.tree(name)).unwrap();
-    }
-
-    fn pipe(&self, name: &str) {
-        assert!(Command::new("mkfifo").arg(self.tree(name)).status().unwrap().success());
+        Room(common::Room::new(&format!("digest-{test}")))
     }
 
     fn command(&self, threads: usize) -> Command {
         let mut command = Command::new(example("digest"));
-        command.current_dir(&self.0).args(["--threads", &threads.to_string(), "--out", "manifest", "tree"]);
+        command.current_dir(self.path("")).args(["--threads", &threads.to_string(), "--out", "manifest", "tree"]);
         command
     }
 
@@ -72,13 +34,6 @@ impl Room {
 
     fn start(&self, threads: usize) -> Running<'_> {
         self.spawn(&mut self.command(threads))
-    }
-
-    fn spawn(&self, command: &mut Command) -> Running<'_> {
-        let out = File::create(self.path("stdout")).unwrap();
-        let err = File::create(self.path("stderr")).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().unwrap();
-        Running { room: self, child }
     }
 
     fn manifest(&self) -> Vec<u8> {
@@ -101,81 +56,25 @@ impl Room {
     fn check_with_sha256sum(&self) {
         let check = Command::new("sha256sum")
             .args(["--check", "--strict", "--quiet", "manifest"])
-            .current_dir(&self.0)
+            .current_dir(self.path(""))
             .output()
             .unwrap();
         assert!(check.status.success(), "{check:?}");
     }
 }
 
-impl Drop for Room {
-    fn drop(&mut self) {
-        if !thread::panicking() {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+impl Deref for Room {
+    type Target = common::Room;
+
+    fn deref(&self) -> &common::Room {
+        &self.0
     }
-}
-
-/// A digest at work.
-struct Running<'a> {
-    room: &'a Room,
-    child: Child,
-}
-
-impl Running<'_> {
-    /// Waits until a file of the room contains a text.
-    #[track_caller]
-    fn until(&mut self, file: &str, text: &str) {
-        let begin = Instant::now();
-        while !fs::read(self.room.path(file)).is_ok_and(|is| String::from_utf8_lossy(&is).contains(text)) {
-            assert!(self.child.try_wait().unwrap().is_none(), "ended before there was {text:?} in {file}");
-            assert!(begin.elapsed() < Duration::from_secs(30), "no {text:?} in {file}");
-            thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    #[track_caller]
-    fn wait(&mut self) -> ExitStatus {
-        let begin = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(begin.elapsed() < Duration::from_secs(30), "does not end");
-            thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    /// Sends a signal and waits for the end, which must come soon.
-    #[track_caller]
-    fn end_by(&mut self, signal: i32) -> ExitStatus {
-        let begin = Instant::now();
-        // SAFETY: a call without memory; the child has not been waited for, so the number is its own.
-        let sent = unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
-        assert_eq!(sent, 0);
-        let status = self.wait();
-        let took = begin.elapsed();
-        println!("ended {took:?} after signal {signal} (goal: 100 ms)");
-        assert!(took < Duration::from_secs(2), "{took:?}");
-        status
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// What `sha256sum` itself says of the files below `tree`.
 fn sha256sum_of(room: &Room) -> Vec<u8> {
     let all = "find tree -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum --";
-    let output = Command::new("sh").args(["-c", all]).current_dir(&room.0).output().unwrap();
+    let output = Command::new("sh").args(["-c", all]).current_dir(room.path("")).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     output.stdout
 }
@@ -347,7 +246,7 @@ fn the_manifest_leaves_itself_out() {
     symlink("manifest", room.tree("link")).unwrap();
     let output = Command::new(example("digest"))
         .args(["--threads", "2", "--out", "tree/manifest", "tree"])
-        .current_dir(&room.0)
+        .current_dir(room.path(""))
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -425,7 +324,7 @@ fn a_terminal_gets_a_bar_with_rate_and_time_left() {
     let mut command = Command::new("script");
     let digest = format!("stty cols 100; exec {:?} --threads 1 --out manifest tree", example("digest"));
     command.args(["--quiet", "--return", "--command", &digest, "/dev/null"]);
-    command.current_dir(&room.0).env("TERM", "xterm");
+    command.current_dir(room.path("")).env("TERM", "xterm");
     let mut running = room.spawn(&mut command);
     running.until("stdout", "/1.10 TB in 1 file"); // without the "+" that there is while it counts
     running.until("stdout", "B/s");
@@ -454,7 +353,7 @@ fn bad_arguments_are_answered_with_a_sentence() {
         (&["tree", "tree"], "unexpected argument 'tree'"),
     ];
     for (arguments, answer) in cases {
-        let output = Command::new(example("digest")).args(*arguments).current_dir(&room.0).output().unwrap();
+        let output = Command::new(example("digest")).args(*arguments).current_dir(room.path("")).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
         assert!(text(&output.stderr).contains(answer), "{arguments:?}: {}", text(&output.stderr));
     }

@@ -1,16 +1,10 @@
 //! The example `first_thread`, run as a program: what it says about its threads, and in which order.
 
-use std::path::PathBuf;
+mod common;
+
 use std::process::Command;
 
-/// A built example, which lies beside the folder of this test.
-fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a running test has a path");
-    let profile = test.ancestors().nth(2).expect("tests lie in PROFILE/deps");
-    let program = profile.join("examples").join(name);
-    assert!(program.exists(), "{program:?} is not built: run `cargo build --example {name}`");
-    program
-}
+use common::example;
 
 #[test]
 fn prints_the_life_of_a_thread() {

@@ -1,21 +1,25 @@
 //! What could not be read, in words for stderr.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::FileType;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-/// A path that was not read, and why.
+use serde::{Deserialize, Serialize};
+
+/// A path that was not read, and why. Can be told to another process.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Problem {
-    path: PathBuf,
+    // As a `PathBuf` it could only be told if it was UTF-8.
+    path: OsString,
     why: String,
 }
 
 impl Problem {
     pub(crate) fn new(path: PathBuf, why: impl Into<String>) -> Self {
-        let why = why.into();
-        Problem { path, why }
+        Problem { path: path.into(), why: why.into() }
     }
 
     /// For a path that was there a moment ago: had it not been, nobody would have asked for it.
@@ -41,7 +45,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", shown(&self.path), self.why)
+        write!(f, "{}: {}", shown(Path::new(&self.path)), self.why)
     }
 }
 
