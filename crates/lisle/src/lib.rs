@@ -73,6 +73,7 @@
 
 #[cfg(doctest)]
 mod compile_fail;
+pub mod executor;
 pub(crate) mod park;
 pub mod queue;
 pub mod sync;

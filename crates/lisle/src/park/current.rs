@@ -137,7 +137,6 @@ pub(crate) fn get() -> Shared {
 
 /// Calls `call`, which goes by `label` where the thread's waits are told. Calls may be nested: the
 /// innermost counts. Costs two plain stores.
-#[cfg_attr(any(loom, not(test)), expect(dead_code, reason = "for executors, which are to come"))]
 pub(crate) fn doing<R>(label: &Label, call: impl FnOnce() -> R) -> R {
     /// Its drop is the end of the call, also of one that panics.
     struct Doing<'a>(&'a Record, *mut Label);

@@ -21,7 +21,7 @@ use super::report::{self, Confidence, Link, Report, Waiter};
 use super::site::Site;
 use super::sys::{PlainGuard, PlainLock};
 use super::wait::{Bond, Owner, Subject, Wait};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
@@ -35,9 +35,7 @@ pub(crate) struct Waiting {
     pub(crate) site: Site,
     pub(crate) since: Instant,
     pub(crate) deadline: Option<Instant>,
-    /// Each with the number of the need that it is for. See `graph.rs`.
-    pub(super) owners: Vec<(usize, Owner)>,
-    pub(super) needs: usize,
+    pub(crate) owners: Vec<Owner>,
     /// What executor's call the thread runs, see [`Link::running`].
     pub(crate) running: Option<String>,
     interruptible: bool,
@@ -69,25 +67,20 @@ fn wait_in<'a>(_: &'a Queue, key: usize, record: &'a Record) -> Option<(&'a Node
 
 fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
     let (node, wait) = wait_in(queue, key, record)?;
-    let (mut owners, mut needs) = (Vec::new(), 0);
-    let (mut groups, mut grouped) = (HashMap::new(), HashSet::new());
-    let mut add = |owner: Owner| {
-        let need = match owner.group {
-            0 => needs,
-            group if grouped.insert((group, owner.ident)) => *groups.entry(group).or_insert(needs),
-            _ => return, // told twice
-        };
-        needs = needs.max(need + 1);
-        owners.push((need, owner));
-    };
-    wait.subject.owners(wait.kind, &mut add);
+    let mut owners = Vec::new();
+    let mut grouped = HashSet::new();
+    wait.subject.owners(wait.kind, &mut |owner: Owner| {
+        if owner.group == 0 || grouped.insert((owner.group, owner.ident)) {
+            owners.push(owner);
+        }
+    });
     if wait.kind == Kind::RwLockRead {
         // Readers do not pass a writer that waits: they depend on it as on a holder.
         for other in queue.of_key(key).take_while(|other| !std::ptr::eq(*other, node)) {
             // SAFETY: `other` is queued in the bucket whose lock we hold.
             let (other_wait, other_record) = unsafe { (&*other.wait, &*other.record) };
             if other_wait.kind == Kind::RwLockWrite {
-                add(Owner::queues(other_record.ident()));
+                owners.push(Owner::queues(other_record.ident()));
             }
         }
     }
@@ -101,7 +94,6 @@ fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
         since: node.since,
         deadline: wait.deadline,
         owners,
-        needs,
         running: running.map(|label| match label.name() {
             Some(name) => format!("call {name:?}"),
             None => format!("the call submitted at {}", label.site()),
@@ -204,7 +196,7 @@ impl Waiting {
 
     /// The wait as far as nothing but its owners can end it.
     fn lasting(mut self) -> Option<Waiting> {
-        for (_, owner) in &mut self.owners {
+        for owner in &mut self.owners {
             if matches!(owner.bond, Bond::Took(_)) {
                 owner.ident = 0; // anybody may release it
             }
@@ -311,7 +303,7 @@ fn name_of(ident: u32) -> String {
     }
 }
 
-/// How many of a wait's needs a line tells of.
+/// How many of the things that a wait depends on a line tells of.
 const NAMED: usize = 8;
 
 /// A line for each thread that keeps the process alive, with what it waits for.
@@ -322,9 +314,10 @@ pub(crate) fn describe_wait(record: &Arc<Record>) -> String {
     let age = report::Age(waiting.since.elapsed());
     let mut line =
         format!("{who} has waited {age} for {} {}, in a call at {}", waiting.kind, waiting.object, waiting.site);
-    // One owner for each need, and how many could do it in its place.
-    let mut told: Vec<Option<(Owner, usize)>> = vec![None; waiting.needs];
-    for &(need, owner) in &waiting.owners {
+    // One owner for each thing that is needed, and how many could do it in its place.
+    let (needs, count) = graph::needs(&waiting.owners);
+    let mut told: Vec<Option<(Owner, usize)>> = vec![None; count];
+    for (&owner, need) in waiting.owners.iter().zip(needs) {
         match &mut told[need] {
             Some((_, others)) => *others += 1,
             first => *first = Some((owner, 0)),
@@ -338,13 +331,11 @@ pub(crate) fn describe_wait(record: &Arc<Record>) -> String {
             n => line += &format!(" or one of {n} other threads"),
         }
     }
-    if told.len() > NAMED {
-        line += &format!(" and {} more", told.len() - NAMED);
+    if count > NAMED {
+        line += &format!(" and {} more", count - NAMED);
     }
     line
 }
 
-#[cfg(all(test, not(loom)))]
-pub(super) mod testing;
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -14,6 +14,8 @@ impl Kind {
                 | Kind::RwLockWrite
                 | Kind::Join
                 | Kind::Future
+                | Kind::PoolFull
+                | Kind::PoolJoin
                 | Kind::QueueLock
         )
     }
@@ -78,6 +80,8 @@ kinds! {
     Sleep => "sleep",
     /// The time of a [`Timer`](crate::timer::Timer)'s next call.
     Timer => "timer",
-    /// A call to run, by a pool's thread that has none.
-    Idle => "work",
+    /// Room for a call in a pool that has as many pending as it may.
+    PoolFull => "pool full",
+    /// The end of all calls of a pool.
+    PoolJoin => "pool join",
 }

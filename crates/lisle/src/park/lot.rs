@@ -176,6 +176,12 @@ pub(super) fn lock_bucket(key: usize) -> BucketGuard {
     table::all()[index_of(key)].0.lock()
 }
 
+/// Calls `f` under the lock of the key's bucket: no wait at the key begins or ends meanwhile.
+pub(crate) fn exclusively<R>(key: usize, f: impl FnOnce() -> R) -> R {
+    let _queue = lock_bucket(key);
+    f()
+}
+
 /// All buckets, locked: nobody can begin or end a wait while this lives.
 pub(super) struct WholeLot(Vec<BucketGuard>);
 

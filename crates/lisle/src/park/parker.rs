@@ -84,11 +84,6 @@ impl Parker {
         }
     }
 
-    #[cfg(all(test, not(loom)))]
-    pub(super) fn sleeps(&self) -> bool {
-        self.0.load(Ordering::Acquire) == SLEEPING
-    }
-
     /// Grants the wait. To be called once, by who took the thread's node out of its bucket.
     pub(crate) fn grant(&self) {
         if self.0.swap(GRANTED, Ordering::AcqRel) == SLEEPING {

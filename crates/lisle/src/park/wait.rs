@@ -50,7 +50,6 @@ pub(crate) enum Bond {
     /// The thread runs the call whose end is waited for.
     Calls,
     /// The call is pending, and the thread may take it.
-    #[cfg_attr(any(loom, not(test)), expect(dead_code, reason = "for executors, which are to come"))]
     MayRun,
 }
 
@@ -68,7 +67,6 @@ impl Owner {
     }
 
     /// Who waits for a call that is running waits for the thread that runs it.
-    #[cfg_attr(any(loom, not(test)), expect(dead_code, reason = "for executors, which are to come"))]
     pub(crate) fn calls(ident: u32) -> Owner {
         Owner::alone(ident, Bond::Calls)
     }
@@ -83,7 +81,6 @@ impl Owner {
 
     /// One of the threads of `group`, of which any can do what the wait needs. Calls that are pending
     /// in one pool are one group, however many of them are waited for: they need the same threads.
-    #[cfg_attr(any(loom, not(test)), expect(dead_code, reason = "for executors, which are to come"))]
     pub(crate) fn any(group: u32, ident: u32, bond: Bond) -> Owner {
         debug_assert_ne!(group, 0, "that is no group");
         Owner { ident, bond, group }
@@ -211,7 +208,7 @@ pub(crate) fn key_of<T: ?Sized>(at: &T) -> usize {
 
 /// A wait is looked at for deadlock when it has lasted this long. Whoever closes a cycle waits
 /// too, so the last wait of a cycle always sees it whole.
-const DETECT_AFTER: Duration = Duration::from_millis(4);
+pub(super) const DETECT_AFTER: Duration = Duration::from_millis(4);
 
 /// Waits at `key` for a grant, unless `validate` finds, under the bucket's lock, that there is
 /// nothing to wait for.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 /// Threads that wait for something which others make true without taking any lock of ours. See
 /// `README.md` beside this file for the protocol.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     /// Threads wait in the lot, or are about to. Set by who is about to wait; cleared under the
     /// bucket's lock, when nobody is left there. Says too much rather than too little.
     awaited: AtomicBool,
@@ -15,7 +15,7 @@ pub(super) struct Gate {
 
 impl Gate {
     const_fn! {
-        pub(super) const fn new() -> Gate {
+        pub(crate) const fn new() -> Gate {
             Gate { awaited: AtomicBool::new(false) }
         }
     }
@@ -23,12 +23,12 @@ impl Gate {
     /// Whether somebody may wait for what the caller has just made true, before a
     /// [`cheap_barrier`](sys::cheap_barrier).
     #[inline(always)]
-    pub(super) fn is_awaited(&self) -> bool {
+    pub(crate) fn is_awaited(&self) -> bool {
         self.awaited.load(Ordering::Relaxed)
     }
 
     /// Ends the `count` waits that have lasted longest.
-    pub(super) fn admit(&self, mut count: usize) {
+    pub(crate) fn admit(&self, mut count: usize) {
         self.admit_while(|| match count {
             0 => false,
             _ => {
@@ -39,7 +39,7 @@ impl Gate {
     }
 
     /// Ends the waits that have lasted longest, as long as `grant` says so.
-    pub(super) fn admit_while(&self, mut grant: impl FnMut() -> bool) {
+    pub(crate) fn admit_while(&self, mut grant: impl FnMut() -> bool) {
         let choose = |_: &Candidate<'_>| if grant() { Choice::Grant(0) } else { Choice::Stop };
         unpark(key_of(self), choose, |done| self.note_left(done.left));
     }
@@ -53,7 +53,7 @@ impl Gate {
     /// Waits until `attempt` tells something; it is told whether the thread has just been
     /// admitted. `must_wait` says, without taking a lock, whether there is nothing to attempt.
     #[cold]
-    pub(super) fn wait<R>(
+    pub(crate) fn wait<R>(
         &self,
         mut wait: Wait<'_>,
         mut attempt: impl FnMut(bool) -> Option<R>,

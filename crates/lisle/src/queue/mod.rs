@@ -34,7 +34,7 @@
 mod bolt;
 mod error;
 mod fifo;
-mod gate;
+pub(crate) mod gate;
 mod many;
 #[cfg(all(test, loom))]
 mod model;

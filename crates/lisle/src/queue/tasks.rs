@@ -68,6 +68,11 @@ impl<T, S: Store<T>> Queue<T, S> {
         }
     }
 
+    /// How many items were ever put in.
+    pub(crate) fn puts(&self) -> usize {
+        self.store.puts()
+    }
+
     /// Counts up to `count` tasks as done, but no more than there are; tells how many.
     fn finish(&self, count: usize) -> usize {
         let mut done = self.tasks.done.load(Ordering::Relaxed);

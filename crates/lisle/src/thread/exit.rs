@@ -3,6 +3,7 @@
 
 use super::handle::{unfailing, wait_while};
 use super::hook::tell;
+use crate::park::latest::Latest;
 use crate::park::record::{Life, Shared};
 use crate::park::{Limit, current, deadlock, registry};
 use std::panic::{Location, catch_unwind};
@@ -41,12 +42,25 @@ pub(super) extern "C" fn handler() {
     let _ = catch_unwind(wait_for_all);
 }
 
+/// What is to be called before a process waits for its threads: see [`before_waiting`].
+static BEFORE: Latest<fn()> = Latest::none();
+
+/// Has `call` called before the process waits for its threads. There is one such call.
+pub(crate) fn before_waiting(call: fn()) {
+    if BEFORE.get().is_none() {
+        BEFORE.set(call);
+    }
+}
+
 /// Waits until no thread is left that keeps the process, also of those started meanwhile.
 fn wait_for_all() {
     current::with(|me| {
         if registry::lock().main().is_some_and(|main| Arc::ptr_eq(main, me)) {
             // `main` is over: a thread that waits for that shall not be waited for in vain.
             me.enter(Life::Finished);
+        }
+        if let Some(before) = BEFORE.get() {
+            before();
         }
         let mut limit = None;
         loop {

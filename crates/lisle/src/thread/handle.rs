@@ -191,7 +191,7 @@ impl Thread {
         self.join_within(Limit::Until(limit), Location::caller())
     }
 
-    pub(super) fn join_within(&self, limit: Limit, site: Site) -> Result<(), JoinError> {
+    pub(crate) fn join_within(&self, limit: Limit, site: Site) -> Result<(), JoinError> {
         if self.0.ident() == current::ident() && !self.is_finished() {
             return Err(JoinError::Itself);
         }
@@ -241,6 +241,13 @@ pub(super) fn wait_while(
 /// For a wait in a call that has no way to fail.
 pub(super) fn unfailing(wait: &mut Wait<'_>) {
     (wait.interruptible, wait.unfailing) = (false, true);
+}
+
+impl Thread {
+    /// Waits until the thread has finished, whatever comes between.
+    pub(crate) fn join_unfailing(&self, site: Site) {
+        while wait_for(&self.0, Life::Finished, Limit::Never, site, unfailing).is_err() {}
+    }
 }
 
 impl PartialEq for Thread {

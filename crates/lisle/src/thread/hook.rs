@@ -52,7 +52,7 @@ impl fmt::Debug for ExceptHookArgs<'_> {
 }
 
 /// The words of a panic's payload.
-pub(super) fn text_of(payload: &(dyn Any + Send)) -> &str {
+pub(crate) fn text_of(payload: &(dyn Any + Send)) -> &str {
     if let Some(text) = payload.downcast_ref::<&'static str>() {
         text
     } else if let Some(text) = payload.downcast_ref::<String>() {
@@ -98,9 +98,9 @@ pub fn excepthook(args: &ExceptHookArgs<'_>) {
 }
 
 /// A panic that was caught on the thread where it happened.
-pub(super) struct Panic {
-    pub(super) payload: Box<dyn Any + Send>,
-    location: Option<String>,
+pub(crate) struct Panic {
+    pub(crate) payload: Box<dyn Any + Send>,
+    pub(crate) location: Option<String>,
 }
 
 thread_local! {
@@ -110,12 +110,12 @@ thread_local! {
 
 impl Panic {
     /// The panic that the calling thread has just caught.
-    pub(super) fn caught(payload: Box<dyn Any + Send>) -> Panic {
+    pub(crate) fn caught(payload: Box<dyn Any + Send>) -> Panic {
         Panic { payload, location: LOCATION.try_with(|location| location.take()).ok().flatten() }
     }
 
     /// Drops the payload, whose destructor may panic in turn.
-    pub(super) fn forget_safely(self) {
+    pub(crate) fn forget_safely(self) {
         if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(self))) {
             std::mem::forget(another); // its destructor may do the same, and so on
         }
@@ -127,7 +127,7 @@ impl Panic {
 /// That is done once, when the first thread is started. `std` cannot exchange a hook in one step: one
 /// that another thread sets at that very moment may be lost. Who starts a thread first and sets the
 /// hook then, or the reverse, on one thread or one after the other, is safe.
-pub(super) fn note_locations() {
+pub(crate) fn note_locations() {
     static DONE: AtomicBool = AtomicBool::new(false);
     // A thread that panics may not set the hook. The next to start a thread will.
     if DONE.load(Ordering::Relaxed) || std::thread::panicking() || DONE.swap(true, Ordering::Relaxed) {
@@ -144,7 +144,7 @@ pub(super) fn note_locations() {
 }
 
 /// Tells the excepthook of a panic that nobody took.
-pub(super) fn mourn(thread: &Thread, panic: Panic) {
+pub(crate) fn mourn(thread: &Thread, panic: Panic) {
     let args = ExceptHookArgs { thread, payload: &*panic.payload, location: panic.location.as_deref() };
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| excepthook(&args))) {
         tell(format_args!("{args}"));

@@ -50,9 +50,9 @@
 
 mod builder;
 mod error;
-mod exit;
+pub(crate) mod exit;
 mod handle;
-mod hook;
+pub(crate) mod hook;
 mod idle;
 mod join_handle;
 mod local;
