@@ -1,12 +1,14 @@
 # What one does with this project. `make help` lists it.
 
-DIR     ?= .
-THREADS ?= $(shell nproc)
-OUT     ?= target/manifest.sha256
+JOB      ?= digest
+DIR      ?= .
+THREADS  ?= $(shell nproc)
+OUT      ?= target/manifest.sha256
+EXECUTOR ?= threads
 # For bench: what to measure, see `make bench ARGS=--help`.
-ARGS    ?=
+ARGS     ?=
 
-CARGO   ?= cargo
+CARGO    ?= cargo
 # The step that follows, and why it is there.
 say      = @printf '\n\033[1m== %s\033[0m\n'
 
@@ -18,11 +20,17 @@ help: ## Shows this list.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo
 	@echo "  make run DIR=/usr/share THREADS=8 OUT=manifest.sha256"
+	@echo "  make run JOB=words DIR=/usr/share EXECUTOR=processes"
 	@echo "  (make ends with 2 where the program does with anything but 0; it prints which: 'Error 1')"
 
-run: ## Writes the SHA-256 of every file below DIR to OUT, with THREADS threads.
-	@mkdir -p target
-	@$(CARGO) run --release --package lisle --example digest -- --threads '$(THREADS)' --out '$(OUT)' -- '$(DIR)'
+# The jobs that there are, each as one command.
+run_digest = mkdir -p target && $(CARGO) run --release --package lisle --example digest -- \
+    --threads '$(THREADS)' --out '$(OUT)' -- '$(DIR)'
+run_words  = $(CARGO) run --release --package lisle --features process --example words -- \
+    --executor '$(EXECUTOR)' --workers '$(THREADS)' -- '$(DIR)'
+
+run: ## SHA-256 of every file below DIR, to OUT, with THREADS threads; JOB=words counts their words.
+	@$(or $(run_$(strip $(JOB))),echo "There is no JOB '$(JOB)': it is digest (the default) or words" >&2; exit 2)
 
 test: lint unit portable model docs ## All that must hold before a change goes in.
 	$(say) "all is well"
