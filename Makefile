@@ -26,7 +26,7 @@ help: ## Shows this list.
 # The jobs that there are, each as one command.
 run_digest = mkdir -p target && $(CARGO) run --release --package lisle --example digest -- \
     --threads '$(THREADS)' --out '$(OUT)' -- '$(DIR)'
-run_words  = $(CARGO) run --release --package lisle --features process --example words -- \
+run_words  = $(CARGO) run --release --package lisle --example words -- \
     --executor '$(EXECUTOR)' --workers '$(THREADS)' -- '$(DIR)'
 
 run: ## SHA-256 of every file below DIR, to OUT, with THREADS threads; JOB=words counts their words.

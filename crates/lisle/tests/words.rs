@@ -14,7 +14,7 @@ use std::process::{Command, Output, Stdio};
 
 use common::{Room, example, text};
 
-const EXECUTORS: &[&str] = if cfg!(feature = "process") { &["threads", "processes"] } else { &["threads"] };
+const EXECUTORS: &[&str] = &["threads"];
 
 fn words(room: &Room, executor: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(example("words"));
@@ -237,8 +237,7 @@ fn bad_arguments_are_answered_with_a_sentence() {
         (&["--workers", "-1", "tree"], "not a number of workers"),
         (&["--fast"], "unexpected argument '--fast'"),
         (&["tree", "tree"], "unexpected argument 'tree'"),
-        #[cfg(not(feature = "process"))]
-        (&["--executor", "processes"], "words: this program was built without processes"),
+        (&["--executor", "processes"], "words: there are no processes yet"),
     ];
     for (arguments, answer) in cases {
         let output = Command::new(example("words")).args(*arguments).current_dir(room.path("")).output().unwrap();

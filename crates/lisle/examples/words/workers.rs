@@ -39,6 +39,6 @@ pub(crate) fn start(kind: Kind, workers: Option<usize>) -> Result<Workers, Strin
             let executor = Arc::new(pool.map_err(|why| cannot("threads", &why))?);
             Ok(Workers { executor, number, what: "thread" })
         }
-        Kind::Processes => Err("this program was built without processes: build it with `--features process`".into()),
+        Kind::Processes => Err("there are no processes yet: use threads".into()),
     }
 }
