@@ -40,6 +40,7 @@ lint: tools ## Format, lints, and who may sleep where.
 	$(CARGO) fmt --all --check
 	$(say) "lints: clippy on everything, warnings are errors"
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --package lisle --lib --no-default-features -- -D warnings
 	$(say) "rooms: only the parking lot sleeps"
 	ci/check-rooms.sh
 
@@ -68,7 +69,7 @@ bench: ## lisle and its peers, side by side (ARGS='--quick mutex'); writes targe
 
 docs: ## The documentation, without a warning.
 	$(say) "documentation: warnings are errors"
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --features lisle/process
 
 # Stable Rust brings both, but a minimal installation leaves them out.
 tools:

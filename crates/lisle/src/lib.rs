@@ -75,6 +75,8 @@
 mod compile_fail;
 pub mod executor;
 pub(crate) mod park;
+#[cfg(all(feature = "process", not(loom)))]
+pub mod process;
 pub mod queue;
 pub mod sync;
 pub mod thread;

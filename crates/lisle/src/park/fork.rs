@@ -63,6 +63,8 @@ extern "C" fn in_child() {
     held.lot.clear();
     let gone: Vec<Shared> = current::with(|me| {
         me.meet_system();
+        #[cfg(feature = "process")]
+        me.parker.forget_bell();
         me.set_daemon(false); // it is the main thread now
         held.registry.retain_only(me)
     });

@@ -76,6 +76,14 @@ kinds! {
     QueueLock => "queue lock",
     /// A token from [`unpark`](crate::thread::Thread::unpark).
     Park => "park",
+    /// Another process: its end, or its answer.
+    Process => "process",
+    /// A message of a channel between processes.
+    ChannelReceive => "channel empty",
+    /// Room for a message in a channel between processes.
+    ChannelSend => "channel full",
+    /// A lock that processes share.
+    SharedLock => "shared lock",
     /// The end of a sleep.
     Sleep => "sleep",
     /// The time of a [`Timer`](crate::timer::Timer)'s next call.

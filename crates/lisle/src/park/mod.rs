@@ -12,6 +12,7 @@
 //! | `record`, `current`, `registry`, `name`, `stats` | the threads |
 //! | `lot` | who waits where: nodes on stacks, in hashed buckets |
 //! | `wait` | a wait from beginning to end, and how it can end |
+//! | `outside` | waiting for what other processes do |
 //! | `deadlock`, `graph`, `report` | who waits for whom, which of it can never end, and the words for it |
 //! | `label`, `names`, `latest`, `site`, `limit`, `kind` | names, what replaces what, places, time limits, kinds of wait |
 //! | `fork` | what becomes of all this in a child |
@@ -28,6 +29,9 @@ pub(crate) mod limit;
 pub(crate) mod lot;
 pub(crate) mod name;
 pub(crate) mod names;
+#[cfg(all(feature = "process", not(loom)))]
+#[allow(dead_code, reason = "locks between processes are to come")]
+pub(crate) mod outside;
 pub(crate) mod parker;
 pub(crate) mod reads;
 pub(crate) mod record;

@@ -1,5 +1,7 @@
 //! One thread's sleep: a futex word, spun on for a bounded while before the thread sleeps.
 
+#[cfg(all(feature = "process", not(loom)))]
+use super::outside::{Bell, Outside, Slept};
 use super::spin;
 use super::sys::atomic::{AtomicU32, Ordering, fence};
 use super::sys::{self, FutexWait};
@@ -10,18 +12,24 @@ use std::time::Instant;
 /// | `IDLE` | has never waited | itself, to `WAITING`, before its node is in a bucket |
 /// | `WAITING` | its node is or was in a bucket; it spins | itself, to `SLEEPING`; a granter or poker |
 /// | `SLEEPING` | sleeps on this word | a granter or poker, who also wakes it; itself, when the sleep ends |
+/// | `LISTENING` | sleeps on descriptors, the bell among them | as `SLEEPING`; who wakes it rings the bell |
 /// | `POKED` | shall look around: it may have been interrupted | itself, to `WAITING`; a granter |
 /// | `GRANTED` | its node was taken out for it | itself, to `WAITING`, at its next wait |
 ///
 /// A wait that the thread ends itself leaves `WAITING` behind; a poke that comes then does nothing.
 /// Only who has taken the node out of the bucket grants, so there is one grant per wait.
-pub(crate) struct Parker(AtomicU32);
+pub(crate) struct Parker {
+    word: AtomicU32,
+    #[cfg(all(feature = "process", not(loom)))]
+    bell: Bell,
+}
 
 const IDLE: u32 = 0;
 const WAITING: u32 = 1;
 const SLEEPING: u32 = 2;
 const POKED: u32 = 3;
 const GRANTED: u32 = 4;
+const LISTENING: u32 = 5;
 
 /// Why [`Parker::wait`] came back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,17 +38,24 @@ pub(crate) enum Woke {
     Poked,
     Expired,
     Signalled,
+    /// Something happened outside, see [`Parker::wait_outside`].
+    #[cfg(all(feature = "process", not(loom)))]
+    Outside,
 }
 
 impl Parker {
     pub(crate) fn new() -> Parker {
-        Parker(AtomicU32::new(IDLE))
+        Parker {
+            word: AtomicU32::new(IDLE),
+            #[cfg(all(feature = "process", not(loom)))]
+            bell: Bell::new(),
+        }
     }
 
     /// Begins a wait; called before anybody can find the thread's node. What the thread reads
     /// afterwards is at least as new as what was written before a poke that came too early.
     pub(crate) fn begin(&self) {
-        self.0.swap(WAITING, Ordering::AcqRel);
+        self.word.swap(WAITING, Ordering::AcqRel);
         fence(Ordering::SeqCst);
     }
 
@@ -53,12 +68,12 @@ impl Parker {
             if let Some(woke) = self.take_news() {
                 return woke;
             }
-            if self.0.compare_exchange(WAITING, SLEEPING, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            if self.word.compare_exchange(WAITING, SLEEPING, Ordering::AcqRel, Ordering::Acquire).is_err() {
                 continue;
             }
-            let ended = sys::futex_wait(&self.0, SLEEPING, deadline);
+            let ended = sys::futex_wait(&self.word, SLEEPING, deadline);
             // Whatever ended the sleep, a grant or poke that is there by now is the answer.
-            if self.0.compare_exchange(SLEEPING, WAITING, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            if self.word.compare_exchange(SLEEPING, WAITING, Ordering::AcqRel, Ordering::Acquire).is_err() {
                 continue;
             }
             match ended {
@@ -69,13 +84,46 @@ impl Parker {
         }
     }
 
+    /// [`wait`](Parker::wait), also for something that is not done in this process.
+    #[cfg(all(feature = "process", not(loom)))]
+    pub(crate) fn wait_outside(&self, deadline: Option<Instant>, outside: Outside<'_>) -> Woke {
+        let asleep = match outside {
+            Outside::Ready(_) => LISTENING,
+            Outside::Word(..) => SLEEPING,
+        };
+        loop {
+            if let Some(woke) = self.take_news() {
+                return woke;
+            }
+            if self.word.compare_exchange(WAITING, asleep, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                continue;
+            }
+            let slept = outside.sleep(&self.word, asleep, &self.bell, deadline);
+            if self.word.compare_exchange(asleep, WAITING, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                continue;
+            }
+            match slept {
+                Slept::Woken => {} // the bell of an earlier wait, which came late
+                Slept::Outside => return Woke::Outside,
+                Slept::Expired => return Woke::Expired,
+                Slept::Signalled => return Woke::Signalled,
+            }
+        }
+    }
+
+    /// In the child of a fork.
+    #[cfg(all(feature = "process", not(loom)))]
+    pub(crate) fn forget_bell(&self) {
+        self.bell.forget();
+    }
+
     #[inline]
     fn take_news(&self) -> Option<Woke> {
-        match self.0.load(Ordering::Acquire) {
+        match self.word.load(Ordering::Acquire) {
             GRANTED => Some(Woke::Granted),
             POKED => {
                 // Lost only to a grant, which the next look finds.
-                let _ = self.0.compare_exchange(POKED, WAITING, Ordering::AcqRel, Ordering::Relaxed);
+                let _ = self.word.compare_exchange(POKED, WAITING, Ordering::AcqRel, Ordering::Relaxed);
                 // A poke that found `POKED` did nothing: what it was about must be seen from here.
                 fence(Ordering::SeqCst);
                 Some(Woke::Poked)
@@ -86,20 +134,29 @@ impl Parker {
 
     /// Grants the wait. To be called once, by who took the thread's node out of its bucket.
     pub(crate) fn grant(&self) {
-        if self.0.swap(GRANTED, Ordering::AcqRel) == SLEEPING {
-            sys::futex_wake(&self.0);
-        }
+        let before = self.word.swap(GRANTED, Ordering::AcqRel);
+        self.wake(before);
     }
 
     /// Makes the thread look around if it waits.
     pub(crate) fn poke(&self) {
-        let mut now = self.0.load(Ordering::Relaxed);
-        while now == WAITING || now == SLEEPING {
-            match self.0.compare_exchange(now, POKED, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(SLEEPING) => return sys::futex_wake(&self.0),
-                Ok(_) => return,
+        let mut now = self.word.load(Ordering::Relaxed);
+        while matches!(now, WAITING | SLEEPING | LISTENING) {
+            match self.word.compare_exchange(now, POKED, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(before) => return self.wake(before),
                 Err(seen) => now = seen,
             }
+        }
+    }
+
+    /// Wakes the thread if it slept, as the word told before it was changed.
+    #[inline]
+    fn wake(&self, before: u32) {
+        match before {
+            SLEEPING => sys::futex_wake(&self.word),
+            #[cfg(all(feature = "process", not(loom)))]
+            LISTENING => self.bell.ring(),
+            _ => {}
         }
     }
 }

@@ -108,6 +108,9 @@ pub(crate) struct Wait<'a> {
     /// Called now and then by the waiting thread, first when the wait is due: true ends the wait as
     /// `Invalid`, so that the call looks again.
     pub(crate) overdue: Option<&'a dyn Fn() -> bool>,
+    /// What else can end the wait, as `Invalid`: something that is not done in this process.
+    #[cfg(all(feature = "process", not(loom)))]
+    pub(crate) outside: Option<super::outside::Outside<'a>>,
     /// A number that means something to the primitive (how many permits are wanted).
     pub(crate) detail: u32,
 }
@@ -125,6 +128,8 @@ impl<'a> Wait<'a> {
             unfailing: false,
             since: None,
             overdue: None,
+            #[cfg(all(feature = "process", not(loom)))]
+            outside: None,
             detail: 0,
         }
     }
@@ -284,7 +289,16 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
         }
         let until = [wait.deadline, look_at, due_at].into_iter().flatten().min();
         let mut look = false;
-        match me.parker.wait(until, std::mem::take(&mut spin)) {
+        #[cfg(all(feature = "process", not(loom)))]
+        let woke = match wait.outside {
+            Some(outside) => me.parker.wait_outside(until, outside),
+            None => me.parker.wait(until, std::mem::take(&mut spin)),
+        };
+        #[cfg(not(all(feature = "process", not(loom))))]
+        let woke = me.parker.wait(until, std::mem::take(&mut spin));
+        match woke {
+            #[cfg(all(feature = "process", not(loom)))]
+            Woke::Outside => break Outcome::Invalid,
             Woke::Granted => return Outcome::Granted(node.token.get()),
             Woke::Poked => look = me.take_look_again(),
             Woke::Signalled if wait.signals => break Outcome::Signalled,

@@ -4,7 +4,7 @@
 use super::handle::Thread;
 use crate::park::current;
 use crate::park::latest::Latest;
-pub(super) use crate::park::report::to_stderr as tell;
+pub(crate) use crate::park::report::to_stderr as tell;
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;

@@ -1,0 +1,61 @@
+//! Processes (Linux only, with the feature `process`).
+//!
+//! A process has its own address space: it is told what to do by a registered function and an argument that
+//! can be serialised, and shares only what goes over channels or shared memory. What ends or breaks it,
+//! `kill -9` included, leaves this process as it was.
+//!
+//! # Functions have names
+//! A process is this program, started again. What it can be told to do is what `main` gives to [`init`],
+//! first thing: in the new process, that call does the work and does not return.
+//!
+//! ```no_run
+//! use lisle::executor::Function;
+//! use lisle::process;
+//!
+//! fn count(path: std::path::PathBuf) -> usize {
+//!     std::fs::read_to_string(path).unwrap().lines().count()
+//! }
+//!
+//! const COUNT: Function<std::path::PathBuf, usize> = Function::new("count", count);
+//!
+//! fn main() {
+//!     process::init(&[&COUNT]);
+//!     let counting = process::spawn(COUNT, "Cargo.toml".into()).unwrap();
+//!     println!("{} lines", counting.join().unwrap());
+//! }
+//! ```
+//!
+//! # What a process is
+//! - Its stdin is empty; its stdout and stderr are those of this process, unless its [`Builder`] says
+//!   otherwise.
+//! - A panic of its function ends it with exit code 101, and is told to who joins it, with its place.
+//! - A process that is not a daemon keeps this one from ending, as a thread does. A daemon ends with this
+//!   process, also when this one is killed: it sees its channel close. It does not matter whether the
+//!   thread ends that has started it.
+//! - When its function has returned, its threads that are not daemons finish before it ends.
+
+// | file | what it knows |
+// |---|---|
+// | `registered` | the functions, and `init` |
+// | `child` | what a child does |
+// | `launch` | starting a child and hearing from it |
+// | `handle` | `Process` and its builder |
+// | `packet` | packets over sockets |
+// | `wire`, `why` | values as bytes |
+// | `error` | what can go wrong |
+
+#![allow(dead_code, reason = "what channels and pools use is there before them")]
+
+mod child;
+mod error;
+mod handle;
+mod launch;
+mod packet;
+mod registered;
+mod why;
+mod wire;
+
+pub use error::{ChildPanic, JoinError, StartError};
+pub use handle::{Builder, Process, create, spawn};
+pub use launch::Output;
+pub use registered::{Registered, init};

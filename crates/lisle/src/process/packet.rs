@@ -1,0 +1,324 @@
+//! What goes between processes: packets over pairs of sockets.
+//!
+//! The sockets keep the bounds of packets (`SOCK_SEQPACKET`): a packet arrives whole or not at all, also
+//! from a process that is killed while it sends, and one that is too long for its receiver is seen to
+//! be so. There is no length to believe, no rest to wait for, and no lock for who sends.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0 | what kind of packet it is, see [`Tag`] |
+//! | 1 | where the payload is: behind the head (0), or in a memory file that is sent along (1) |
+//! | 2, 3 | how many descriptors belong to the payload |
+//! | 4 … 7 | a number that means something to the two ends |
+//! | 8 … | the payload |
+
+use super::wire::Encoded;
+use crate::park::outside::Outside;
+use crate::park::{Kind, Limit, Site, Subject, Wait, WaitError, key_of, park, spin};
+use rustix::event::PollFlags;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{MemfdFlags, fstat, memfd_create};
+use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+use std::cell::RefCell;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::mem::MaybeUninit;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What kind of packet it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(super) enum Tag {
+    /// Parent to child, first: what it is to be.
+    Setup = 1,
+    /// Child to parent, first: it is there.
+    Hello = 2,
+    /// Parent to child: call this function.
+    Call = 3,
+    /// Child to parent: the call's value.
+    Value = 4,
+    /// Child to parent: the call panicked.
+    Panic = 5,
+    /// Child to parent: the call could not be made, or its value not be sent.
+    Failure = 6,
+    /// An item of a channel.
+    Item = 7,
+}
+
+impl Tag {
+    fn of(byte: u8) -> Option<Tag> {
+        use Tag::{Call, Failure, Hello, Item, Panic, Setup, Value};
+        [Setup, Hello, Call, Value, Panic, Failure, Item].into_iter().find(|tag| *tag as u8 == byte)
+    }
+}
+
+const HEAD: usize = 8;
+/// A longer payload travels in a memory file: sockets take so much at once, and not much more.
+const LONGEST_INLINE: usize = 64 * 1024;
+/// What is longer is refused by who sends and by who receives.
+pub(super) const LONGEST: usize = 1 << 30;
+/// So many descriptors can go with one packet; one place is for a long payload.
+pub(super) const MOST_DESCRIPTORS: usize = 32;
+
+/// A packet that has arrived.
+pub(super) struct Packet<'a> {
+    pub(super) tag: Tag,
+    pub(super) number: u32,
+    pub(super) payload: &'a [u8],
+    pub(super) descriptors: Vec<OwnedFd>,
+}
+
+/// Why nothing was sent.
+#[derive(Debug)]
+pub(super) enum SendFault {
+    /// There is no room at the moment.
+    Full,
+    /// The other end is gone.
+    Closed,
+    TooLong,
+    System(io::Error),
+}
+
+impl fmt::Display for SendFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SendFault::Full => f.write_str("there is no room for it at the moment"),
+            SendFault::Closed => f.write_str("the other end is closed"),
+            SendFault::TooLong => write!(
+                f,
+                "it takes more than {LONGEST} bytes or {MOST_DESCRIPTORS} handles: put what is large into shared memory"
+            ),
+            SendFault::System(reason) => reason.fmt(f),
+        }
+    }
+}
+
+/// Why nothing was received.
+#[derive(Debug)]
+pub(super) enum ReceiveFault {
+    /// There is nothing at the moment.
+    Empty,
+    /// The other end is gone, and all it sent was received.
+    Closed,
+    /// What came is no packet; it is thrown away.
+    Garbage(&'static str),
+    System(io::Error),
+}
+
+thread_local! {
+    /// Where packets arrive. Each thread has one, because a packet's length is known too late.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One end of a pair.
+pub(super) struct Socket(Arc<OwnedFd>);
+
+impl Socket {
+    pub(super) fn pair() -> io::Result<(Socket, Socket)> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        Ok((Socket::of(Arc::new(one)), Socket::of(Arc::new(other))))
+    }
+
+    pub(super) fn of(descriptor: Arc<OwnedFd>) -> Socket {
+        Socket(descriptor)
+    }
+
+    pub(super) fn descriptor(&self) -> &Arc<OwnedFd> {
+        &self.0
+    }
+
+    /// The descriptor, if nobody else has it.
+    pub(super) fn into_descriptor(self) -> io::Result<OwnedFd> {
+        Arc::try_unwrap(self.0).or_else(|shared| shared.try_clone())
+    }
+
+    /// Sends a packet if there is room for it.
+    pub(super) fn try_send(&self, tag: Tag, number: u32, what: &Encoded) -> Result<(), SendFault> {
+        if what.bytes.len() > LONGEST || what.descriptors.len() > MOST_DESCRIPTORS {
+            return Err(SendFault::TooLong);
+        }
+        let spilled = if what.bytes.len() > LONGEST_INLINE { Some(spill(&what.bytes)?) } else { None };
+        let mut head = [0; HEAD];
+        head[0] = tag as u8;
+        head[1] = u8::from(spilled.is_some());
+        let count = u16::try_from(what.descriptors.len()).expect("few");
+        head[2..4].copy_from_slice(&count.to_ne_bytes());
+        head[4..8].copy_from_slice(&number.to_ne_bytes());
+        let payload = if spilled.is_some() { &[][..] } else { &what.bytes };
+        let parts = [IoSlice::new(&head), IoSlice::new(payload)];
+        let descriptors: Vec<BorrowedFd<'_>> =
+            spilled.iter().map(|file| file.as_fd()).chain(what.descriptors.iter().map(|fd| fd.as_fd())).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS + 1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() {
+            let pushed = control.push(SendAncillaryMessage::ScmRights(&descriptors));
+            assert!(pushed, "there is space for all");
+        }
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        loop {
+            match sendmsg(&self.0, &parts, &mut control, flags) {
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN | Errno::NOBUFS) => return Err(SendFault::Full),
+                Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => return Err(SendFault::Closed),
+                Err(Errno::MSGSIZE) => return Err(SendFault::TooLong),
+                Err(error) => return Err(SendFault::System(error.into())),
+            }
+        }
+    }
+
+    /// Hands the next packet to `use_it`, if there is one.
+    pub(super) fn try_receive<R>(&self, use_it: impl FnOnce(Packet<'_>) -> R) -> Result<R, ReceiveFault> {
+        // Taken out, since `use_it` may receive something in turn; the next finds it again.
+        let mut buffer = BUFFER.try_with(RefCell::take).unwrap_or_default();
+        buffer.resize(HEAD + LONGEST_INLINE, 0);
+        let used = self.receive_into(&mut buffer).map(use_it);
+        let _ = BUFFER.try_with(|place| place.replace(buffer));
+        used
+    }
+
+    fn receive_into<'a>(&self, buffer: &'a mut Vec<u8>) -> Result<Packet<'a>, ReceiveFault> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS + 1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let came = loop {
+            match recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
+                Ok(came) => break came,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Err(ReceiveFault::Empty),
+                Err(Errno::CONNRESET) => return Err(ReceiveFault::Closed),
+                Err(error) => return Err(ReceiveFault::System(error.into())),
+            }
+        };
+        let mut descriptors: Vec<OwnedFd> = Vec::new();
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                descriptors.extend(rights);
+            }
+        }
+        if came.bytes == 0 && descriptors.is_empty() {
+            return Err(ReceiveFault::Closed); // no packet of ours is empty
+        }
+        if came.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+            return Err(ReceiveFault::Garbage("it is longer than any packet"));
+        }
+        let Some((head, _)) = buffer[..came.bytes].split_at_checked(HEAD) else {
+            return Err(ReceiveFault::Garbage("it is shorter than any packet"));
+        };
+        let Some(tag) = Tag::of(head[0]) else { return Err(ReceiveFault::Garbage("its tag is not known")) };
+        let number = u32::from_ne_bytes(head[4..8].try_into().expect("four bytes"));
+        let told = usize::from(u16::from_ne_bytes(head[2..4].try_into().expect("two bytes")));
+        let spilled = match head[1] {
+            0 => false,
+            1 => true,
+            _ => return Err(ReceiveFault::Garbage("it does not say where its payload is")),
+        };
+        if descriptors.len() != told + usize::from(spilled) {
+            return Err(ReceiveFault::Garbage("it came with more or fewer descriptors than it tells of"));
+        }
+        let payload = if spilled {
+            *buffer = unspill(descriptors.remove(0))?;
+            &buffer[..]
+        } else {
+            &buffer[HEAD..came.bytes]
+        };
+        Ok(Packet { tag, number, payload, descriptors })
+    }
+
+    /// Sends a packet as soon as there is room for it.
+    pub(super) fn send(
+        &self,
+        tag: Tag,
+        number: u32,
+        what: &Encoded,
+        how: &Waiting<'_>,
+    ) -> Result<Result<(), SendFault>, WaitError> {
+        self.repeat(PollFlags::OUT, how, || match self.try_send(tag, number, what) {
+            Err(SendFault::Full) => None,
+            sent => Some(sent),
+        })
+    }
+
+    /// Hands the next packet to `use_it` as soon as there is one.
+    pub(super) fn receive<R>(
+        &self,
+        how: &Waiting<'_>,
+        use_it: impl FnOnce(Packet<'_>) -> R,
+    ) -> Result<Result<R, ReceiveFault>, WaitError> {
+        let mut use_it = Some(use_it);
+        self.repeat(PollFlags::IN, how, || match self.try_receive(|packet| use_it.take().expect("once")(packet)) {
+            Err(ReceiveFault::Empty) => None,
+            received => Some(received),
+        })
+    }
+
+    /// Tries until `attempt` comes to something; waits for `readiness` in between.
+    fn repeat<R>(
+        &self,
+        readiness: PollFlags,
+        how: &Waiting<'_>,
+        mut attempt: impl FnMut() -> Option<R>,
+    ) -> Result<R, WaitError> {
+        if let Some(done) = attempt() {
+            return Ok(done);
+        }
+        let mut wait = Wait::new(how.kind, how.subject, how.site, how.limit.deadline());
+        if wait.deadline.is_none_or(|at| at > Instant::now())
+            && let Some(done) = spin::spin_at(spin::Pace::Backoff, &mut attempt)
+        {
+            return Ok(done);
+        }
+        let watched = [(self.0.as_fd(), readiness)];
+        (wait.outside, wait.interruptible) = (Some(Outside::Ready(&watched)), how.interruptible);
+        loop {
+            // Nobody grants here; if somebody did, it would mean to look again.
+            park(key_of(self), &wait, || true).settle()?;
+            if let Some(done) = attempt() {
+                return Ok(done);
+            }
+            wait.since.get_or_insert_with(Instant::now);
+        }
+    }
+}
+
+/// How to wait at a socket.
+#[derive(Clone, Copy)]
+pub(super) struct Waiting<'a> {
+    pub(super) kind: Kind,
+    pub(super) subject: &'a dyn Subject,
+    pub(super) site: Site,
+    pub(super) limit: Limit,
+    pub(super) interruptible: bool,
+}
+
+/// A memory file with a long payload.
+fn spill(bytes: &[u8]) -> Result<OwnedFd, SendFault> {
+    let fill = || {
+        let file = memfd_create(c"lisle-payload", MemfdFlags::CLOEXEC)?;
+        let mut file = File::from(file);
+        file.write_all(bytes)?;
+        Ok(file.into())
+    };
+    fill().map_err(SendFault::System)
+}
+
+/// A long payload, copied: whoever sent it may still change or shorten the file.
+fn unspill(file: OwnedFd) -> Result<Vec<u8>, ReceiveFault> {
+    let size = fstat(&file).map_err(|error| ReceiveFault::System(error.into()))?.st_size;
+    let Some(size) = usize::try_from(size).ok().filter(|&size| size <= LONGEST) else {
+        return Err(ReceiveFault::Garbage("its payload is longer than any"));
+    };
+    let mut bytes = vec![0; size];
+    match File::from(file).read_exact_at(&mut bytes, 0) {
+        Ok(()) => Ok(bytes),
+        Err(_) => Err(ReceiveFault::Garbage("its payload cannot be read")),
+    }
+}
