@@ -17,6 +17,7 @@ impl Kind {
                 | Kind::PoolFull
                 | Kind::PoolJoin
                 | Kind::QueueLock
+                | Kind::SharedLock
         )
     }
 }

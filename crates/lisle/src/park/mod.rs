@@ -30,7 +30,6 @@ pub(crate) mod lot;
 pub(crate) mod name;
 pub(crate) mod names;
 #[cfg(all(feature = "process", not(loom)))]
-#[allow(dead_code, reason = "locks between processes are to come")]
 pub(crate) mod outside;
 pub(crate) mod parker;
 pub(crate) mod reads;

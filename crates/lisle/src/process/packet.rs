@@ -131,6 +131,13 @@ impl Socket {
         Socket(descriptor)
     }
 
+    /// An end of a pair that somebody has sent, who could have sent anything.
+    pub(super) fn checked(descriptor: OwnedFd) -> Option<Socket> {
+        let right = rustix::net::sockopt::socket_domain(&descriptor) == Ok(AddressFamily::UNIX)
+            && rustix::net::sockopt::socket_type(&descriptor) == Ok(SocketType::SEQPACKET);
+        right.then(|| Socket::of(Arc::new(descriptor)))
+    }
+
     pub(super) fn descriptor(&self) -> &Arc<OwnedFd> {
         &self.0
     }
@@ -142,10 +149,16 @@ impl Socket {
 
     /// Sends a packet if there is room for it.
     pub(super) fn try_send(&self, tag: Tag, number: u32, what: &Encoded) -> Result<(), SendFault> {
-        if what.bytes.len() > LONGEST || what.descriptors.len() > MOST_DESCRIPTORS {
-            return Err(SendFault::TooLong);
-        }
-        let spilled = if what.bytes.len() > LONGEST_INLINE { Some(spill(&what.bytes)?) } else { None };
+        self.try_send_spilled(tag, number, what, &spill(what)?)
+    }
+
+    fn try_send_spilled(
+        &self,
+        tag: Tag,
+        number: u32,
+        what: &Encoded,
+        spilled: &Option<OwnedFd>,
+    ) -> Result<(), SendFault> {
         let mut head = [0; HEAD];
         head[0] = tag as u8;
         head[1] = u8::from(spilled.is_some());
@@ -241,7 +254,11 @@ impl Socket {
         what: &Encoded,
         how: &Waiting<'_>,
     ) -> Result<Result<(), SendFault>, WaitError> {
-        self.repeat(PollFlags::OUT, how, || match self.try_send(tag, number, what) {
+        let spilled = match spill(what) {
+            Ok(spilled) => spilled,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        self.repeat(PollFlags::OUT, how, || match self.try_send_spilled(tag, number, what, &spilled) {
             Err(SendFault::Full) => None,
             sent => Some(sent),
         })
@@ -300,25 +317,155 @@ pub(super) struct Waiting<'a> {
 }
 
 /// A memory file with a long payload.
-fn spill(bytes: &[u8]) -> Result<OwnedFd, SendFault> {
+fn spill(what: &Encoded) -> Result<Option<OwnedFd>, SendFault> {
+    let bytes = &what.bytes;
+    if bytes.len() > LONGEST || what.descriptors.len() > MOST_DESCRIPTORS {
+        return Err(SendFault::TooLong);
+    }
+    if bytes.len() <= LONGEST_INLINE {
+        return Ok(None);
+    }
     let fill = || {
         let file = memfd_create(c"lisle-payload", MemfdFlags::CLOEXEC)?;
         let mut file = File::from(file);
         file.write_all(bytes)?;
-        Ok(file.into())
+        Ok(Some(file.into()))
     };
     fill().map_err(SendFault::System)
 }
 
 /// A long payload, copied: whoever sent it may still change or shorten the file.
 fn unspill(file: OwnedFd) -> Result<Vec<u8>, ReceiveFault> {
-    let size = fstat(&file).map_err(|error| ReceiveFault::System(error.into()))?.st_size;
-    let Some(size) = usize::try_from(size).ok().filter(|&size| size <= LONGEST) else {
+    let stat = fstat(&file).map_err(|error| ReceiveFault::System(error.into()))?;
+    let Some(size) = usize::try_from(stat.st_size).ok().filter(|&size| size <= LONGEST) else {
         return Err(ReceiveFault::Garbage("its payload is longer than any"));
     };
+    // Who sends it has to have spent the memory too; a file with holes is as long as one likes.
+    if stat.st_blocks.saturating_mul(512) < stat.st_size {
+        return Err(ReceiveFault::Garbage("its payload is not there"));
+    }
     let mut bytes = vec![0; size];
     match File::from(file).read_exact_at(&mut bytes, 0) {
         Ok(()) => Ok(bytes),
         Err(_) => Err(ReceiveFault::Garbage("its payload cannot be read")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::decode;
+    use super::*;
+    use proptest::prelude::*;
+    use rustix::net::send;
+    use std::collections::BTreeMap;
+
+    /// What a malicious or broken process may do to who reads from it.
+    #[derive(Clone, Debug)]
+    enum Nasty {
+        Raw(Vec<u8>),
+        Head { tag: u8, place: u8, count: u16, payload: Vec<u8> },
+        File { size: u64, payload: Vec<u8> },
+    }
+
+    fn nasty() -> impl Strategy<Value = Nasty> {
+        let bytes = || proptest::collection::vec(any::<u8>(), 0..200);
+        prop_oneof![
+            bytes().prop_map(Nasty::Raw),
+            (0..9_u8, 0..3_u8, 0..3_u16, bytes()).prop_map(|(tag, place, count, payload)| Nasty::Head {
+                tag,
+                place,
+                count,
+                payload
+            }),
+            (prop_oneof![0..100_u64, (1 << 29)..u64::MAX / 4], bytes())
+                .prop_map(|(size, payload)| Nasty::File { size, payload }),
+        ]
+    }
+
+    fn send_nasty(socket: &Socket, nasty: &Nasty) {
+        let raw = match nasty {
+            Nasty::Raw(bytes) => bytes.clone(),
+            Nasty::Head { tag, place, count, payload } => {
+                let [low, high] = count.to_ne_bytes();
+                [&[*tag, *place, low, high, 0, 0, 0, 0][..], payload].concat()
+            }
+            Nasty::File { size, .. } => {
+                // A file that claims to be long, and is empty, takes the place of a payload.
+                let file = memfd_create(c"nasty", MemfdFlags::CLOEXEC).unwrap();
+                let _ = rustix::fs::ftruncate(&file, *size);
+                let rights = [file.as_fd()];
+                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+                let mut control = SendAncillaryBuffer::new(&mut space);
+                control.push(SendAncillaryMessage::ScmRights(&rights));
+                let head = [Tag::Item as u8, 1, 0, 0, 0, 0, 0, 0];
+                sendmsg(&socket.0, &[IoSlice::new(&head)], &mut control, SendFlags::NOSIGNAL).unwrap();
+                return;
+            }
+        };
+        send(&socket.0, &raw, SendFlags::NOSIGNAL).unwrap();
+    }
+
+    #[derive(serde::Deserialize, Debug)]
+    #[allow(dead_code, reason = "only its shape matters")]
+    enum Shape {
+        List(Vec<Shape>),
+        Named(BTreeMap<String, Option<Shape>>),
+        Inner(Box<Shape>),
+        Leaf(f64, char),
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_told_and_passed_over(all in proptest::collection::vec(nasty(), 1..8)) {
+            let (ours, theirs) = Socket::pair().unwrap();
+            for one in &all {
+                send_nasty(&theirs, one);
+                // Only what is right in form gets through, or nothing at all was sent.
+                let _ = ours.try_receive(|packet| prop_assert_packet(&packet));
+            }
+            let what = Encoded { bytes: vec![7; 100], descriptors: Vec::new() };
+            theirs.try_send(Tag::Item, 9, &what).unwrap();
+            let length = ours.try_receive(|packet| (packet.number, packet.payload.len())).unwrap();
+            prop_assert_eq!(length, (9, 100));
+        }
+
+        #[test]
+        fn random_bytes_are_no_values(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = decode::<Shape>(&bytes, Vec::new());
+            let _ = decode::<Vec<String>>(&bytes, Vec::new());
+            let _ = decode::<(u64, Vec<Vec<u16>>, Option<char>)>(&bytes, Vec::new());
+        }
+    }
+
+    fn prop_assert_packet(packet: &Packet<'_>) {
+        assert!(packet.payload.len() <= LONGEST);
+    }
+
+    #[test]
+    fn a_list_of_lists_without_end_is_refused() {
+        // `Inner(Inner(Inner(…` and `List([List([…`, a million deep.
+        for nested in [vec![2_u8; 1 << 20], [0_u8, 1].repeat(1 << 19)] {
+            assert!(decode::<Shape>(&nested, Vec::new()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_a_lie_allocates_nothing() {
+        // 2⁶³ elements or bytes, of which none is there.
+        let lie = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+        assert!(decode::<Vec<u64>>(&lie, Vec::new()).is_err());
+        assert!(decode::<String>(&lie, Vec::new()).is_err());
+        assert!(decode::<BTreeMap<u8, u8>>(&lie, Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_closed_end_is_no_packet() {
+        let (ours, theirs) = Socket::pair().unwrap();
+        assert!(matches!(ours.try_receive(|_| ()), Err(ReceiveFault::Empty)));
+        theirs.try_send(Tag::Item, 1, &Encoded::default()).unwrap();
+        drop(theirs);
+        assert_eq!(ours.try_receive(|packet| packet.number).unwrap(), 1);
+        assert!(matches!(ours.try_receive(|_| ()), Err(ReceiveFault::Closed)));
+        assert!(matches!(ours.try_send(Tag::Item, 1, &Encoded::default()), Err(SendFault::Closed)));
     }
 }
