@@ -26,7 +26,7 @@ forbid() { # REASON PATTERN
 elsewhere='waits outside the parking lot'
 forbid "$elsewhere" '\bstd::thread::(\{[^}]*)?\b(sleep|park)'
 forbid "$elsewhere" '\bstd::sync::(\{[^}]*)?\b(Condvar|Mutex|RwLock|Barrier|mpsc)\b'
-forbid "$elsewhere" '\b(SYS_futex|nanosleep|libc::poll|pthread_(mutex|cond)_\w+)\b *\('
+forbid "$elsewhere" '\b(SYS_futex|nanosleep|libc::poll|pthread_mutex_(lock|timedlock|clocklock)|pthread_cond_\w+)\b *\('
 forbid "$elsewhere" '\bSYS_futex\b'
 forbid 'threads cannot share it soundly' '\bstatic mut\b'
 

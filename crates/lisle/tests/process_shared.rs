@@ -10,7 +10,9 @@ use lisle::thread;
 use process_support::{LONG, children, descriptors, run, until};
 use std::time::Duration;
 
-const ECHO: Function<(Receiver<Vec<u8>>, Sender<Vec<u8>>), usize> = Function::new("echo", |(items, back)| {
+type Ends<T> = (Receiver<T>, Sender<T>);
+
+const ECHO: Function<Ends<Vec<u8>>, usize> = Function::new("echo", |(items, back)| {
     let mut count = 0;
     while let Ok(item) = items.recv() {
         back.send(&item).unwrap();
