@@ -88,8 +88,8 @@ pub(super) fn serve((socket, setup): (Socket, Setup)) -> ! {
     if setup.daemon {
         parent.end_with_it();
     }
-    if parent.answer(Tag::Hello, 0, &Encoded::default()).is_err() {
-        thread::exit(0);
+    if parent.answer(Tag::Hello, 0, &Encoded::default()).is_err() && setup.daemon {
+        thread::exit(0); // the parent is gone already; else the call is still made, for what it does
     }
     let mut room = Vec::new();
     loop {
