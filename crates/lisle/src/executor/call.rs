@@ -1,13 +1,13 @@
 //! Calls on their way to a worker.
 
-use super::core::{Core, End, drop_safely};
+use super::core::{Core, End, drop_safely, safely};
 use super::failure::Failure;
 use super::future::{Future, Shared};
 use crate::park::sys::PlainLock;
 use crate::park::{Label, current};
-use crate::thread::{self, hook, hook::Panic};
+use crate::thread::hook::Panic;
 use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, needs_drop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -87,7 +87,11 @@ where
             Ok(value) => End::Value(value),
             Err(payload) => End::Failure(Failure::panicked(Panic::caught(payload))),
         };
+        let needs_drop = needs_drop::<T>() || matches!(end, End::Failure(_));
         self.finish(end);
+        if needs_drop {
+            drop_safely(self); // the result, if nobody has a handle on it any more
+        }
     }
 
     fn cancel(self: Arc<Self>) {
@@ -240,9 +244,7 @@ trait RunPlain: Send {
 impl<F: FnOnce() + Send> RunPlain for Plain<F> {
     fn run(self: Box<Self>) {
         let Plain { function, label } = *self;
-        if let Err(payload) = current::doing(&label, || catch_unwind(AssertUnwindSafe(function))) {
-            hook::mourn(&thread::current(), Panic::caught(payload));
-        }
+        current::doing(&label, || safely(function));
     }
 
     fn label(&self) -> &Label {

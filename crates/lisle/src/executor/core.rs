@@ -34,7 +34,7 @@ use std::time::Instant;
 /// | 4 | `WAITERS`: threads wait in the lot. Changes only under the bucket's lock, and when the phase leaves it behind |
 /// | 5 | `WATCHED`: `watchers` is not empty; likewise |
 /// | 8–31 | the pool that the call was submitted to; 0 for none |
-/// | 32–63 | the ident of the thread that runs the call |
+/// | 32–63 | the ident of the thread that runs the call, or copies the value |
 pub(super) struct Core<T> {
     word: AtomicU64,
     /// Whom to tell when it is done. Under the lock of the bucket.
@@ -187,7 +187,7 @@ impl<T> Core<T> {
         let word = self.word.load(Ordering::Acquire);
         match (word & PHASE, pool_of(word)) {
             (PENDING, pool) if pool != 0 => Prospect::PendingIn(pool),
-            (RUNNING | ASKED, _) => Prospect::RunBy(ident_of(word)),
+            (RUNNING | ASKED | BUSY, _) => Prospect::RunBy(ident_of(word)),
             _ => Prospect::Unknown,
         }
     }
@@ -398,11 +398,11 @@ impl<T> Core<T> {
 
     /// Takes the value of a call that is done, or says why there is none.
     #[inline]
-    pub(super) fn take(&self, site: Site) -> Result<T, FutureError>
+    pub(super) fn take(&self, limit: Limit, site: Site) -> Result<T, FutureError>
     where
         T: Send,
     {
-        self.claim(TAKEN, site)?;
+        self.claim(TAKEN, limit, site)?;
         // SAFETY: who brought about `TAKEN` has the cell for good, and `FINISHED` came before.
         match unsafe { (*self.value.get()).take() } {
             Some(Ok(value)) => Ok(value),
@@ -411,11 +411,11 @@ impl<T> Core<T> {
     }
 
     /// Copies the value of a call that is done, or says why there is none.
-    pub(super) fn copy(&self, site: Site) -> Result<T, FutureError>
+    pub(super) fn copy(&self, limit: Limit, site: Site) -> Result<T, FutureError>
     where
         T: Clone + Send,
     {
-        self.claim(BUSY, site)?;
+        self.claim(BUSY | u64::from(current::ident()) << IDENT_SHIFT, limit, site)?;
         let _back = Back(self);
         // SAFETY: who brought about `BUSY` has the cell until it changes the phase back.
         match unsafe { &*self.value.get() } {
@@ -426,27 +426,27 @@ impl<T> Core<T> {
 
     /// `FINISHED` → `to`.
     #[inline(always)]
-    fn claim(&self, to: u64, site: Site) -> Result<(), FutureError>
+    fn claim(&self, to: u64, limit: Limit, site: Site) -> Result<(), FutureError>
     where
         T: Send,
     {
         loop {
             match self.word.compare_exchange(FINISHED, to, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => return Ok(()),
-                Err(word) => self.cannot_claim(word, site)?,
+                Err(word) => self.cannot_claim(word, limit, site)?,
             }
         }
     }
 
     #[cold]
-    fn cannot_claim(&self, word: u64, site: Site) -> Result<(), FutureError>
+    fn cannot_claim(&self, word: u64, limit: Limit, site: Site) -> Result<(), FutureError>
     where
         T: Send,
     {
         match word & PHASE {
             FINISHED => Ok(()), // a copy has just been made
             // One is being made, which is user's code: it may take its time.
-            BUSY => Ok(self.wait_while(BUSY..=BUSY, Limit::Never, site)?),
+            BUSY => Ok(self.wait_while(BUSY..=BUSY, limit, site)?),
             TAKEN => Err(FutureError::Taken),
             CANCELLED => Err(FutureError::Cancelled),
             FAILED => Err(FutureError::Failed(self.failure().expect("there is one in this phase"))),
@@ -491,12 +491,17 @@ impl<T> News<T> {
     }
 }
 
-/// Drops what nobody wants any more, on a thread whose business it is not: a panic is reported there.
-#[cold]
-pub(super) fn drop_safely<V>(unwanted: V) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(unwanted))) {
+/// Runs what is the user's on a thread whose business it is not: a panic is reported, and ends here.
+#[inline(always)]
+pub(super) fn safely(run: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
         hook::mourn(&thread::current(), Panic::caught(payload));
     }
+}
+
+/// Drops what nobody wants any more.
+pub(super) fn drop_safely<V>(unwanted: V) {
+    safely(|| drop(unwanted));
 }
 
 #[cold]
@@ -509,10 +514,11 @@ fn tell_all<T>(watchers: Watchers<T>, future: &Future<T>, done: Done) {
 
 impl<T> Watcher<T> {
     pub(super) fn tell(self, future: &Future<T>, done: Done) {
-        match self {
-            Watcher::Call(callback) => super::future::call_back(callback, future),
+        // A listener may wake a task, which is anybody's code, like a callback.
+        safely(|| match self {
+            Watcher::Call(callback) => callback(future),
             Watcher::Tell(listener, number) => listener.tell(number, done),
-        }
+        });
     }
 }
 

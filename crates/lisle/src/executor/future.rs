@@ -1,13 +1,12 @@
 //! `Future`: the handle on one call's result.
 
-use super::core::{Callback, Core, Listener, Prospect, State, Watcher};
+use super::core::{Core, Listener, Prospect, State, Watcher};
 use super::failure::{Failure, FutureError};
 use super::poll::Alarm;
 use super::worker;
 use crate::park::{Label, Limit, Site, WaitError};
-use crate::thread::{self, hook, hook::Panic};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -250,13 +249,13 @@ impl<T: Send> Future<T> {
         self.result_within(Limit::Never, Location::caller())
     }
 
-    /// Takes the value if the call is done.
+    /// Takes the value if the call is done. Waits only while another thread [copies](Future::cloned) it.
     ///
     /// # Errors
     /// `NotDone`, and those of [`result`](Future::result) that are not about waiting.
     #[track_caller]
     pub fn try_result(&self) -> Result<T, FutureError> {
-        self.core().take(Location::caller())
+        self.core().take(Limit::Never, Location::caller())
     }
 
     /// [`result`](Future::result), waiting for at most `limit`; `Duration::MAX` is for ever.
@@ -280,20 +279,23 @@ impl<T: Send> Future<T> {
 
     #[inline(always)]
     pub(super) fn result_within(&self, limit: Limit, site: Site) -> Result<T, FutureError> {
-        self.settle(limit, site)?;
-        self.core().take(site)
+        let limit = self.settle(limit, site)?;
+        self.core().take(limit, site)
     }
 
-    /// [`wait`](Future::wait), for what comes next: it makes no sense from inside the call.
+    /// [`wait`](Future::wait), for what comes next: it makes no sense from inside the call. What comes
+    /// next may wait too, for what is left of the limit.
     #[inline(always)]
-    fn settle(&self, limit: Limit, site: Site) -> Result<(), FutureError> {
+    fn settle(&self, limit: Limit, site: Site) -> Result<Limit, FutureError> {
         if self.is_done() {
-            return Ok(());
+            return Ok(limit);
         }
         if self.core().runs_here() {
             return Err(FutureError::Itself);
         }
-        Ok(self.wait_within(limit, site)?)
+        let limit = limit.deadline().map_or(Limit::Never, Limit::Until);
+        self.wait_within(limit, site)?;
+        Ok(limit)
     }
 
     /// Waits until the call is done and copies its value, which stays for others.
@@ -311,7 +313,7 @@ impl<T: Send> Future<T> {
         self.cloned_within(Limit::Never, Location::caller())
     }
 
-    /// Copies the value if the call is done.
+    /// Copies the value if the call is done. Waits only while another thread copies it.
     ///
     /// # Errors
     /// As [`try_result`](Future::try_result).
@@ -320,7 +322,7 @@ impl<T: Send> Future<T> {
     where
         T: Clone,
     {
-        self.core().copy(Location::caller())
+        self.core().copy(Limit::Never, Location::caller())
     }
 
     /// [`cloned`](Future::cloned), waiting for at most `limit`; `Duration::MAX` is for ever.
@@ -351,8 +353,8 @@ impl<T: Send> Future<T> {
     where
         T: Clone,
     {
-        self.settle(limit, site)?;
-        self.core().copy(site)
+        let limit = self.settle(limit, site)?;
+        self.core().copy(limit, site)
     }
 
     /// Waits until the call is done and says what it failed with, if it did. Takes nothing.
@@ -400,13 +402,6 @@ impl<T: Send> Future<T> {
     fn exception_within(&self, limit: Limit, site: Site) -> Result<Option<Failure>, FutureError> {
         self.settle(limit, site)?;
         self.try_exception()
-    }
-}
-
-/// Calls a done-callback; its panic is told where nobody's panics are.
-pub(super) fn call_back<T>(callback: Callback<T>, future: &Future<T>) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback(future))) {
-        hook::mourn(&thread::current(), Panic::caught(payload));
     }
 }
 

@@ -3,6 +3,7 @@
 use super::core::{Done, Listener, Watcher};
 use super::failure::FutureError;
 use super::future::Future;
+use crate::park::Limit;
 use crate::park::sys::PlainLock;
 use std::panic::Location;
 use std::pin::Pin;
@@ -44,7 +45,7 @@ impl<T: Send> std::future::Future for Future<T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let site = Location::caller();
         if self.is_done() {
-            return Poll::Ready(self.core().take(site));
+            return Poll::Ready(self.core().take(Limit::Never, site));
         }
         let this = self.get_mut();
         let waker = Some(context.waker().clone());
@@ -60,6 +61,6 @@ impl<T: Send> std::future::Future for Future<T> {
             }
         }
         // Done after the look above, perhaps before the waker was in.
-        if this.is_done() { Poll::Ready(this.core().take(site)) } else { Poll::Pending }
+        if this.is_done() { Poll::Ready(this.core().take(Limit::Never, site)) } else { Poll::Pending }
     }
 }
