@@ -3,7 +3,6 @@
 use super::call::Task;
 use crate::park::sys::atomic::{AtomicU64, Ordering};
 use crate::queue::{GetError, PriorityQueue, PutError, Queue, Shutdown};
-use std::time::Instant;
 
 /// A queue of calls: as they came, or the more urgent first.
 #[expect(clippy::large_enum_variant, reason = "there is one in each pool, and the larger is the common one")]
@@ -79,15 +78,6 @@ impl Backlog {
         match self {
             Backlog::Fifo(queue) => queue.try_get(),
             Backlog::Ranked(queue, _) => queue.try_get().map(|ranked| ranked.task),
-        }
-    }
-
-    pub(super) fn get_until(&self, limit: Option<Instant>) -> Result<Task, GetError> {
-        match (self, limit) {
-            (Backlog::Fifo(queue), Some(limit)) => queue.get_until(limit),
-            (Backlog::Fifo(queue), None) => queue.get(),
-            (Backlog::Ranked(queue, _), Some(limit)) => queue.get_until(limit).map(|ranked| ranked.task),
-            (Backlog::Ranked(queue, _), None) => queue.get().map(|ranked| ranked.task),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::failure::SubmitError;
 use super::future::Future;
 use super::pool::ThreadPoolExecutor;
-use crate::park::{Label, Limit};
+use crate::park::{Label, Limit, Site};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -22,6 +22,8 @@ type Context = Box<dyn Fn() -> Enter + Send + Sync>;
 /// What a pool is made of.
 pub(super) struct Options {
     pub(super) name: String,
+    /// Where the pool was built.
+    pub(super) site: Site,
     pub(super) max_workers: usize,
     pub(super) max_pending: Option<usize>,
     pub(super) on_full: OnFull,
@@ -97,6 +99,7 @@ impl Builder {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let options = Options {
             name: String::new(),
+            site: Location::caller(),
             max_workers: (processors + 4).min(32),
             max_pending: None,
             on_full: OnFull::Block,
@@ -215,6 +218,7 @@ impl Builder {
     pub fn build(mut self) -> Result<ThreadPoolExecutor, BuildError> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let options = &mut self.options;
+        options.site = Location::caller();
         if options.max_workers == 0 {
             return Err(BuildError::NoWorkers);
         }

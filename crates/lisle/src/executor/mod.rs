@@ -22,6 +22,7 @@
 //! [report](crate::Report).
 
 mod backlog;
+mod bench;
 mod builder;
 mod call;
 mod core;

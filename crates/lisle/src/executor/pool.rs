@@ -1,6 +1,7 @@
 //! `ThreadPoolExecutor`: threads that run submitted calls.
 
 use super::backlog::Backlog;
+use super::bench::Bench;
 use super::builder::{Builder, OnFull, Options};
 use super::call::{Call, Task};
 use super::crew::{Crew, Roster};
@@ -9,10 +10,11 @@ use super::function::{Executor, Function, Pending};
 use super::future::Future;
 use super::teams;
 use super::worker::{self, works_for};
+use crate::park::sys::cheap_barrier;
 use crate::park::wait::{Bond, Subject};
 use crate::park::{Kind, Label, Limit, Owner, Site, Wait, WaitError};
-use crate::queue::PutError;
 use crate::queue::gate::Gate;
+use crate::queue::{GetError, PutError};
 use crate::thread;
 use std::fmt;
 use std::panic::Location;
@@ -25,6 +27,8 @@ pub(super) struct Inner {
     pub(super) name: String,
     pub(super) crew: Crew,
     pub(super) backlog: Backlog,
+    /// Where workers sleep that have nothing to do.
+    bench: Bench,
     /// Where threads wait for room in the backlog.
     room: Gate,
     /// Where threads wait until all calls are over.
@@ -97,6 +101,7 @@ impl ThreadPoolExecutor {
                 name: options.name.clone(),
                 crew: Crew::new(options.max_workers),
                 backlog: Backlog::new(&options.name, options.max_pending, options.priorities),
+                bench: Bench::new(),
                 room: Gate::new(),
                 quiet: Gate::new(),
                 options,
@@ -266,7 +271,20 @@ impl Inner {
                 Put::Ran => return Ok(()),
             }
         }
+        self.bench.call_came();
         self.crew.call_came(|roster| self.hire(roster, self)).or_else(|error| self.nobody_came(error))
+    }
+
+    /// Waits for a call; `None` if there will be no more.
+    pub(super) fn next_task(&self, limit: Limit) -> Result<Option<Task>, WaitError> {
+        let take = || match self.backlog.try_get() {
+            Ok(task) => Some(Some(task)),
+            Err(GetError::ShutDown) => Some(None),
+            Err(_) => None,
+        };
+        let must_wait = || self.backlog.is_empty() && !self.backlog.is_closed();
+        let site = self.options.site;
+        self.bench.sit(Wait::new(Kind::Idle, self, site, limit.deadline()), take, must_wait)
     }
 
     #[cold]
@@ -355,7 +373,7 @@ impl Inner {
     /// All calls that were put in are over.
     #[cold]
     pub(super) fn all_is_quiet(&self) {
-        crate::park::sys::heavy_barrier();
+        cheap_barrier(); // who waits has a heavy one between announcing that and looking
         if self.quiet.is_awaited() {
             self.quiet.admit_while(|| self.is_quiet());
         }
@@ -395,6 +413,7 @@ impl Inner {
         if pending == Pending::Cancel {
             self.drain(drop);
         }
+        self.bench.all_get_up();
         if !self.backlog.is_empty() {
             // There is nobody only if the system made no thread before. Perhaps it does now.
             let _ = self.crew.call_came(|roster| self.hire(roster, self));
@@ -407,6 +426,7 @@ impl Inner {
         let _ = self.broken.set(failure.clone());
         self.backlog.close();
         self.drain(|task| task.fail(&failure));
+        self.bench.all_get_up();
         self.room.admit(usize::MAX);
     }
 

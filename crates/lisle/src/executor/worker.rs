@@ -5,8 +5,7 @@ use super::crew::Member;
 use super::failure::Failure;
 use super::pool::Inner;
 use super::teams;
-use crate::park::{Kind, Label, Site, current, sys};
-use crate::queue::GetError;
+use crate::park::{Kind, Label, Limit, Site, WaitError, current, sys};
 use crate::thread::{self, Thread, hook::Panic};
 use std::cell::Cell;
 use std::fmt;
@@ -169,11 +168,11 @@ impl Worker {
         }
         loop {
             let limit = match ENDING.load(Ordering::SeqCst) {
-                true => Some(Instant::now()),
-                false => pool.options.keep_alive.and_then(|limit| Instant::now().checked_add(limit)),
+                true => Limit::Until(Instant::now()),
+                false => pool.options.keep_alive.map_or(Limit::Never, Limit::For),
             };
-            match pool.backlog.get_until(limit) {
-                Ok(task) => {
+            match pool.next_task(limit) {
+                Ok(Some(task)) => {
                     // Fails for want of a thread: then the present ones see to what there is.
                     let _ =
                         pool.crew.resume(member, || !pool.backlog.is_empty(), |roster| pool.hire(roster, &self.pool));
@@ -181,8 +180,8 @@ impl Worker {
                     thread::interrupted();
                     return Some(task);
                 }
-                Err(GetError::ShutDown) => return None,
-                Err(GetError::TimedOut) if self.leave() => return None,
+                Ok(None) => return None,
+                Err(WaitError::TimedOut) if self.leave() => return None,
                 Err(_) => {}
             }
         }

@@ -93,4 +93,6 @@ kinds! {
     PoolFull => "pool full",
     /// The end of all calls of a pool.
     PoolJoin => "pool join",
+    /// A call to run, by a worker of a pool that has none.
+    Idle => "a call",
 }

@@ -68,13 +68,21 @@ impl Gate {
             }
             wait.since = began;
             began = began.or_else(|| Some(Instant::now()));
-            self.awaited.store(true, Ordering::SeqCst);
-            sys::heavy_barrier();
-            let validate = || self.awaited.load(Ordering::SeqCst) && must_wait();
-            let granted = park_with(key_of(self), &wait, validate, || {}, |left| self.note_left(left)).settle()?;
-            if let Some(done) = attempt(granted.is_some()) {
+            let granted = self.sleep(&wait, &must_wait)?;
+            if let Some(done) = attempt(granted) {
                 return Ok(done);
             }
         }
+    }
+
+    /// Waits once, without looking around before; tells whether the thread was admitted. If not, there
+    /// was nothing to wait for.
+    #[cold]
+    pub(crate) fn sleep(&self, wait: &Wait<'_>, must_wait: impl Fn() -> bool) -> Result<bool, WaitError> {
+        self.awaited.store(true, Ordering::SeqCst);
+        sys::heavy_barrier();
+        let validate = || self.awaited.load(Ordering::SeqCst) && must_wait();
+        let outcome = park_with(key_of(self), wait, validate, || {}, |left| self.note_left(left));
+        Ok(outcome.settle()?.is_some())
     }
 }
