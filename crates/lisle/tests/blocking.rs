@@ -1,11 +1,16 @@
 //! Every blocking call of the API: ends at its limit, does not sleep for a limit in the past, takes
 //! `Duration::MAX` for ever, and can be interrupted.
 
+use lisle::executor::{
+    FutureError, OnFull, Pending, Promise, ShutdownError, SubmitError, ThreadPoolExecutor, Until, Waited, as_completed,
+    as_completed_for, as_completed_until, wait, wait_for, wait_until,
+};
 use lisle::queue::{GetError, LifoQueue, PriorityQueue, PutError, Queue, SimpleQueue};
 use lisle::sync::*;
 use lisle::thread::{self, JoinError};
 use lisle::timer::Timer;
 use lisle::{Kind, WaitError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How a call ended, whatever its error type.
@@ -42,6 +47,9 @@ ended! {
     BarrierError => BarrierError::TimedOut, BarrierError::Interrupted,
     GetError => GetError::TimedOut, GetError::Interrupted,
     PutError<i32> => PutError::TimedOut(_), PutError::Interrupted(_),
+    FutureError => FutureError::TimedOut, FutureError::Interrupted,
+    SubmitError => SubmitError::TimedOut, SubmitError::Interrupted,
+    ShutdownError => ShutdownError::StillRunning(_), ShutdownError::Interrupted,
 }
 
 const LIMIT: Duration = Duration::from_millis(20);
@@ -269,6 +277,95 @@ fn timers() {
     });
     assert!(endless.cancel());
     assert_eq!(endless.join().unwrap(), None, "nobody has taken it");
+}
+
+#[test]
+fn futures() {
+    let promise = Promise::<i32>::new();
+    let future = promise.future();
+    check!("Future::wait", Future, |d| future.wait_for(d).ended(), |i| future.wait_until(i).ended(), || future
+        .wait()
+        .ended());
+    check!("Future::result", Future, |d| future.result_for(d).ended(), |i| future.result_until(i).ended(), || future
+        .result()
+        .ended());
+    check!("Future::cloned", Future, |d| future.cloned_for(d).ended(), |i| future.cloned_until(i).ended(), || future
+        .cloned()
+        .ended());
+    check!(
+        "Future::exception",
+        Future,
+        |d| future.exception_for(d).ended(),
+        |i| future.exception_until(i).ended(),
+        || future.exception().ended()
+    );
+    for until in [Until::AllCompleted, Until::FirstCompleted, Until::FirstError] {
+        check!(
+            "executor::wait",
+            Future,
+            |d| waited(wait_for([&future], until, d)),
+            |i| waited(wait_until([&future], until, i)),
+            || waited(wait([&future], until))
+        );
+    }
+    let one = || [future.clone()];
+    check!(
+        "executor::as_completed",
+        Future,
+        |d| as_completed_for(one(), d).next().unwrap().ended(),
+        |i| as_completed_until(one(), i).next().unwrap().ended(),
+        || as_completed(one()).next().unwrap().ended()
+    );
+    promise.set(1).unwrap();
+    assert_eq!(future.result().unwrap(), 1);
+}
+
+/// Here the end of the limit is no error.
+fn waited(result: Result<Waited, WaitError>) -> End {
+    match result {
+        Ok(waited) if waited.done.is_empty() => End::TimedOut,
+        other => other.ended(),
+    }
+}
+
+#[test]
+fn pools() {
+    let (gate, begun) = (Arc::new(Event::new()), Arc::new(Event::new()));
+    let pool = ThreadPoolExecutor::builder().max_workers(1).max_pending(1, OnFull::Block).build().unwrap();
+    let (its_gate, its_begun) = (gate.clone(), begun.clone());
+    let running = pool.submit(move || {
+        its_begun.set();
+        its_gate.wait().unwrap();
+    });
+    begun.wait().unwrap();
+    let dropped = Arc::new(());
+    let pending = pool.submit(|| 7).unwrap();
+    let nothing = || {
+        let kept = dropped.clone();
+        move || drop(kept)
+    };
+    check!(
+        "ThreadPoolExecutor::submit",
+        PoolFull,
+        |d| pool.call().limit(d).submit(nothing()).ended(),
+        |i| pool.call().deadline(i).submit(nothing()).ended(),
+        || pool.submit(nothing()).ended()
+    );
+    assert_eq!(Arc::strong_count(&dropped), 1, "a call that was not taken is dropped");
+    assert_eq!(pool.pending(), 1);
+    check!("ThreadPoolExecutor::join", PoolJoin, |d| pool.join_for(d).ended(), |i| pool.join_until(i).ended(), || pool
+        .join()
+        .ended());
+    check!(
+        "ThreadPoolExecutor::shutdown",
+        Join,
+        |d| pool.shutdown_for(Pending::Run, d).ended(),
+        |i| pool.shutdown_until(Pending::Run, i).ended(),
+        || pool.shutdown().ended()
+    );
+    gate.set();
+    running.unwrap().result().unwrap();
+    assert_eq!(pending.result().unwrap(), 7);
 }
 
 /// The end of a sleep is what the others call a time-out.
