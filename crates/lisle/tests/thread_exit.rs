@@ -1,6 +1,7 @@
 //! The end of the process. Each case is this program run again with `LISLE_CASE` set: then `main`
 //! does what the case says and returns, or exits, and the test looks at what became of it.
 
+use lisle::executor::{Pending, ThreadPoolExecutor};
 use lisle::sync::{Barrier, Condvar, Mutex};
 use lisle::thread::{self, Builder};
 use std::io::{BufRead, BufReader, Read};
@@ -72,6 +73,12 @@ impl Run {
         Ended { code: status.code(), written, stdout: text(stdout), stderr: text(stderr) }
     }
 
+    /// Ends well, having printed this and nothing else.
+    fn prints(&self, text: &str) {
+        let ended = self.run(&[]);
+        assert_eq!(ended, Ended { code: Some(0), written: false, stdout: text.into(), stderr: String::new() });
+    }
+
     /// Ends well and silently, with the file written or not.
     fn ends(&self, code: i32, written: bool) {
         let ended = self.run(&[]);
@@ -95,6 +102,22 @@ fn write_later() {
 
 fn write() {
     std::fs::write(Path::new(&std::env::var_os("LISLE_FILE").unwrap()), "done").unwrap();
+}
+
+/// A pool that nobody drops.
+fn leaked(builder: lisle::executor::Builder) -> &'static ThreadPoolExecutor {
+    Box::leak(Box::new(builder.build().unwrap()))
+}
+
+/// Prints a line each, after a while.
+fn submit_three(pool: &'static ThreadPoolExecutor) {
+    for n in 0..3 {
+        let call = move || {
+            thread::sleep(Duration::from_millis(50));
+            println!("{n}");
+        };
+        pool.execute(call).unwrap();
+    }
 }
 
 static JOBS: Mutex<()> = Mutex::new(());
@@ -281,6 +304,114 @@ const CASES: &[Case] = &[
             }));
         },
         check: |run| assert_eq!(run.run(&[]).stdout, "from behind"),
+    },
+    Case {
+        name: "a_pool_runs_what_is_pending",
+        program: || submit_three(leaked(ThreadPoolExecutor::builder().max_workers(1))),
+        check: |run| run.prints("0\n1\n2\n"),
+    },
+    Case {
+        name: "a_pool_runs_what_is_submitted_meanwhile",
+        program: || {
+            let pool = leaked(ThreadPoolExecutor::builder().max_workers(2));
+            pool.execute(|| {
+                thread::main_thread().join().unwrap();
+                thread::sleep(Duration::from_millis(50)); // the other workers have been let go
+                submit_three(pool);
+                // A pool that is made so late too.
+                let late = leaked(ThreadPoolExecutor::builder());
+                println!("{}", late.submit(|| 6 * 7).unwrap().result().unwrap());
+            })
+            .unwrap();
+        },
+        check: |run| {
+            let ended = run.run(&[]);
+            let mut lines: Vec<_> = ended.stdout.lines().collect();
+            lines.sort_unstable();
+            assert_eq!((ended.code, lines), (Some(0), vec!["0", "1", "2", "42"]), "{}", ended.stderr);
+        },
+    },
+    Case {
+        name: "a_pool_with_nothing_to_do_holds_nobody_up",
+        program: || {
+            let pool = leaked(ThreadPoolExecutor::builder().max_workers(3));
+            let both = std::sync::Arc::new(Barrier::new(2));
+            let calls = [both.clone(), both].map(|both| pool.submit(move || both.wait().is_ok()).unwrap());
+            calls.iter().for_each(|call| assert!(call.result().unwrap()));
+        },
+        check: |run| run.ends(0, false),
+    },
+    Case {
+        name: "a_pool_of_which_some_have_nothing_to_do",
+        program: || {
+            let pool = leaked(ThreadPoolExecutor::builder().max_workers(4));
+            let all = std::sync::Arc::new(Barrier::new(4));
+            for n in 0..4 {
+                let all = all.clone();
+                let call = move || {
+                    all.wait().unwrap();
+                    if n == 0 {
+                        write_later();
+                    }
+                };
+                pool.execute(call).unwrap();
+            }
+        },
+        check: |run| run.ends(0, true),
+    },
+    Case {
+        name: "a_pool_of_daemons_holds_nobody_up",
+        program: || {
+            let pool = leaked(ThreadPoolExecutor::builder().max_workers(1).daemon(true));
+            let begun = std::sync::Arc::new(lisle::sync::Event::new());
+            let its = begun.clone();
+            pool.execute(move || {
+                its.set();
+                thread::sleep(LONG);
+                write();
+            })
+            .unwrap();
+            pool.execute(write).unwrap();
+            begun.wait().unwrap();
+        },
+        check: |run| run.ends(0, false),
+    },
+    Case {
+        name: "a_pool_of_a_daemon_keeps_the_process",
+        program: || {
+            let daemon = Builder::new().daemon(true).spawn(|| {
+                leaked(ThreadPoolExecutor::builder()).execute(write_later).unwrap();
+            });
+            daemon.unwrap().join().unwrap();
+        },
+        check: |run| run.ends(0, true),
+    },
+    Case {
+        name: "a_pool_that_was_closed_holds_nobody_up",
+        program: || {
+            let pool = leaked(ThreadPoolExecutor::builder().max_workers(1));
+            pool.execute(|| thread::sleep(Duration::from_millis(50))).unwrap();
+            pool.execute(write).unwrap();
+            pool.close(Pending::Cancel);
+        },
+        check: |run| assert_eq!(run.run(&[]).code, Some(0)),
+    },
+    Case {
+        name: "a_static_pool_and_exit",
+        program: || {
+            static POOL: std::sync::LazyLock<ThreadPoolExecutor> = std::sync::LazyLock::new(ThreadPoolExecutor::new);
+            POOL.execute(write_later).unwrap();
+            std::process::exit(3);
+        },
+        check: |run| run.ends(3, true),
+    },
+    Case {
+        name: "a_call_calls_exit",
+        program: || {
+            let pool = leaked(ThreadPoolExecutor::builder().max_workers(1));
+            pool.submit(|| std::process::exit(5)).unwrap().wait().unwrap();
+        },
+        check: |run| run.ends(5, false),
     },
     Case {
         name: "the_report_names_thread_object_and_line",
