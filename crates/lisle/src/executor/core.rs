@@ -293,7 +293,7 @@ impl<T> Core<T> {
                 let new = word & !PHASE | ASKED;
                 match self.word.compare_exchange_weak(word, new, Ordering::AcqRel, Ordering::Acquire) {
                     Ok(_) => {
-                        let runner = registry::lock().get(ident_of(word)).cloned();
+                        let runner = registry::find(ident_of(word));
                         // It cannot leave the call before we let go of the lock.
                         return runner.inspect(|runner| runner.interrupt()).is_some();
                     }

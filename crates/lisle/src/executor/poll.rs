@@ -4,14 +4,14 @@ use super::core::{Done, Listener, Watcher};
 use super::failure::FutureError;
 use super::future::Future;
 use crate::park::Limit;
-use crate::park::sys::PlainLock;
+use crate::park::sys::InnerLock;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// The waker of one handle: the last it was polled with, told once.
-pub(super) struct Alarm(PlainLock<Option<Waker>>);
+pub(super) struct Alarm(InnerLock<Option<Waker>>);
 
 impl Listener for Alarm {
     fn tell(&self, _: usize, _: Done) {
@@ -55,7 +55,7 @@ impl<T: Send> std::future::Future for Future<T> {
                 drop(old); // a waker's destructor may be anybody's code: not under the lock
             }
             None => {
-                let alarm = Arc::new(Alarm(PlainLock::new(waker)));
+                let alarm = Arc::new(Alarm(InnerLock::new(waker)));
                 this.alarm = Some(alarm.clone());
                 this.watch(Watcher::Tell(alarm, 0));
             }

@@ -356,11 +356,11 @@ impl Inner {
         }
         let pool = shared.clone();
         teams::hire(self.id);
-        match builder.spawn(move || worker::work(pool)) {
-            Ok(handle) => {
+        match worker::start(builder, move || worker::work(pool)) {
+            Ok(thread) => {
                 roster.hired += 1;
                 roster.threads.retain(|thread| !thread.is_finished());
-                roster.threads.push(handle.thread().clone());
+                roster.threads.extend(thread);
                 Ok(())
             }
             Err(error) => {

@@ -139,17 +139,26 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         let parcel = Arc::new(Parcel::new(run, Label::new(site), Box::new(Ticket::new(&self.count))));
         if let Some(own) = &self.own {
             own.lock().push(parcel.clone());
+            // The worker that opened the scope may be waiting for its end: this call is for it too.
+            cheap_barrier();
+            if self.count.gate.is_awaited() {
+                self.count.gate.admit(1);
+            }
         }
         self.pool.put(Task::scoped(parcel), 0, Limit::Never, site)?;
         Ok(future)
     }
 
     fn wait_for_all(&self, site: Site) {
-        while let Some(parcel) = self.own.as_ref().and_then(|own| own.lock().pop()) {
-            parcel.open(|call| call.run());
-        }
-        let must_wait = || !self.count.is_over();
-        if must_wait() {
+        let own_left = || self.own.as_ref().is_some_and(|own| !own.lock().is_empty());
+        let must_wait = || !self.count.is_over() && !own_left();
+        loop {
+            while let Some(parcel) = self.own.as_ref().and_then(|own| own.lock().pop()) {
+                parcel.open(|call| call.run());
+            }
+            if self.count.is_over() {
+                return;
+            }
             let mut wait = Wait::new(Kind::PoolJoin, &self.count.label, site, None);
             (wait.interruptible, wait.unfailing) = (false, true);
             let attempt = |_| (!must_wait()).then_some(());

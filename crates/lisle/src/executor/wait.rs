@@ -3,8 +3,7 @@
 use super::core::{Done, Listener, Prospect, Watcher};
 use super::future::Future;
 use super::teams;
-use crate::park::sys::atomic::{AtomicUsize, Ordering};
-use crate::park::sys::{PlainLock, cheap_barrier};
+use crate::park::sys::{InnerLock, cheap_barrier};
 use crate::park::wait::{Bond, Subject};
 use crate::park::{Kind, Limit, Owner, Site, Wait, WaitError};
 use crate::queue::gate::Gate;
@@ -179,8 +178,8 @@ fn wait_within<W: Waitable + ?Sized>(
         Until::FirstError => done == Done::Failed,
     };
     let deadline = limit.deadline();
-    let set = WaitSet { site, any: until != Until::AllCompleted, futures: &watched.futures };
     loop {
+        let set = WaitSet { site, any: until != Until::AllCompleted, left, futures: &watched.futures };
         match bell.next(&set, deadline) {
             Ok((_, done)) => {
                 left -= 1;
@@ -281,7 +280,7 @@ impl<T: Send> Iterator for AsCompleted<T> {
             });
         }
         let futures: Vec<&Future<T>> = if self.bell.is_silent() { self.left.values().collect() } else { Vec::new() };
-        let set = WaitSet { site: self.site, any: true, futures: &futures };
+        let set = WaitSet { site: self.site, any: true, left: futures.len(), futures: &futures };
         match self.bell.next(&set, self.deadline) {
             Ok((number, _)) => {
                 let future = self.left.remove(&number);
@@ -313,19 +312,17 @@ impl<T: Send> fmt::Debug for AsCompleted<T> {
 
 /// Where futures that are done say so, and one thread waits for that.
 struct Bell {
-    rung: PlainLock<VecDeque<(usize, Done)>>,
-    /// How many are in `rung`, to be read without its lock.
-    count: AtomicUsize,
+    rung: InnerLock<VecDeque<(usize, Done)>>,
     gate: Gate,
 }
 
 impl Bell {
     fn new() -> Arc<Bell> {
-        Arc::new(Bell { rung: PlainLock::new(VecDeque::new()), count: AtomicUsize::new(0), gate: Gate::new() })
+        Arc::new(Bell { rung: InnerLock::new(VecDeque::new()), gate: Gate::new() })
     }
 
     fn is_silent(&self) -> bool {
-        self.count.load(Ordering::Acquire) == 0
+        self.rung.lock().is_empty()
     }
 
     /// Waits for the next that is done.
@@ -334,11 +331,7 @@ impl Bell {
         set: &WaitSet<'_, W>,
         deadline: Option<Instant>,
     ) -> Result<(usize, Done), WaitError> {
-        let attempt = || {
-            let next = self.rung.lock().pop_front()?;
-            self.count.fetch_sub(1, Ordering::Relaxed);
-            Some(next)
-        };
+        let attempt = || self.rung.lock().pop_front();
         match attempt() {
             Some(next) => Ok(next),
             None => {
@@ -352,7 +345,6 @@ impl Bell {
 impl Listener for Bell {
     fn tell(&self, number: usize, done: Done) {
         self.rung.lock().push_back((number, done));
-        self.count.fetch_add(1, Ordering::Release);
         cheap_barrier();
         if self.gate.is_awaited() {
             self.gate.admit(1);
@@ -387,6 +379,8 @@ struct WaitSet<'a, W: ?Sized> {
     site: Site,
     /// Whether one is enough.
     any: bool,
+    /// How many have not been told of.
+    left: usize,
     futures: &'a [&'a W],
 }
 
@@ -401,8 +395,12 @@ impl<W: Watch + ?Sized> Subject for WaitSet<'_, W> {
     }
 
     fn owners(&self, _: Kind, found: &mut dyn FnMut(Owner)) {
-        let pending = self.futures.iter().filter(|future| future.how_done().is_none());
-        for (place, future) in pending.enumerate() {
+        let pending: Vec<_> = self.futures.iter().filter(|future| future.how_done().is_none()).collect();
+        if self.any && pending.len() < self.left {
+            // One is done, and will be told of when the callbacks before ours have been called.
+            found(Owner::any(1, 0, Bond::Calls));
+        }
+        for (place, future) in pending.into_iter().enumerate() {
             let group = if self.any { 1 } else { place as u32 + 1 };
             match future.prospect() {
                 Prospect::Unknown => found(Owner::any(group, 0, Bond::Calls)),

@@ -9,6 +9,7 @@ use crate::park::{Kind, Label, Limit, Site, WaitError, current, sys};
 use crate::thread::{self, Thread, hook::Panic};
 use std::cell::Cell;
 use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
@@ -98,6 +99,25 @@ impl Member {
 
 /// Set when the process ends: it is not to be kept by workers that have nothing to do.
 pub(super) static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Starts a worker's thread.
+#[cfg(not(loom))]
+pub(super) fn start(builder: thread::Builder, run: impl FnOnce() + Send + 'static) -> io::Result<Option<Thread>> {
+    builder.spawn(run).map(|handle| Some(handle.thread().clone()))
+}
+
+/// Starts a thread of the model's, of which nobody knows when it has finished.
+#[cfg(loom)]
+pub(super) fn start(_: thread::Builder, run: impl FnOnce() + Send + 'static) -> io::Result<Option<Thread>> {
+    STARTED.lock().push(loom::thread::spawn(run));
+    Ok(None)
+}
+
+#[cfg(loom)]
+loom::lazy_static! {
+    /// The threads that a model has to wait for before it ends.
+    pub(super) static ref STARTED: sys::PlainLock<Vec<loom::thread::JoinHandle<()>>> = sys::PlainLock::default();
+}
 
 /// What a worker's thread does.
 pub(super) fn work(pool: Arc<Inner>) {
@@ -189,11 +209,19 @@ impl Worker {
 
     /// Leaves, unless there is something to do.
     fn leave(&self) -> bool {
-        let left = self.pool.crew.leave(&self.member, || !self.pool.backlog.is_empty());
-        if left {
-            teams::leave(self.pool.id, current::ident());
-        }
-        left
+        self.pool.crew.leave(&self.member, || {
+            let stays = !self.pool.backlog.is_empty();
+            if !stays {
+                self.leave_team();
+            }
+            stays
+        })
+    }
+
+    /// To be called before anybody can be hired in its place: a team of more than the most there may be
+    /// would hide a deadlock.
+    fn leave_team(&self) {
+        teams::leave(self.pool.id, current::ident());
     }
 }
 
@@ -204,8 +232,10 @@ impl Drop for Worker {
             return; // it has left in order
         }
         let quiet = pool.crew.count(self.calls.get(), || pool.backlog.puts());
-        pool.crew.leave(&self.member, || false);
-        teams::leave(pool.id, current::ident());
+        pool.crew.leave(&self.member, || {
+            self.leave_team();
+            false
+        });
         if quiet {
             pool.all_is_quiet();
         }

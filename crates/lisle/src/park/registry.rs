@@ -33,6 +33,24 @@ pub(crate) fn lock() -> PlainGuard<'static, Registry> {
     REGISTRY.lock()
 }
 
+/// The thread of this ident, if it lives.
+pub(crate) fn find(ident: u32) -> Option<Shared> {
+    #[cfg(loom)]
+    return model::THREADS.lock().get(&ident).cloned();
+    #[cfg(not(loom))]
+    lock().get(ident).cloned()
+}
+
+/// The threads of one iteration.
+#[cfg(loom)]
+mod model {
+    use super::{BTreeMap, PlainLock, Shared};
+
+    loom::lazy_static! {
+        pub(super) static ref THREADS: PlainLock<BTreeMap<u32, Shared>> = PlainLock::default();
+    }
+}
+
 // The three ways through the registry change a thread's life under its lock: a fork, which holds
 // that lock, finds every thread that has started and not finished in the table.
 
@@ -87,10 +105,11 @@ impl Registry {
         if record.origin == Origin::Main {
             self.main = Some(record.clone());
         }
-        // The model's records must not outlive an iteration; it has no use for the table.
-        if !cfg!(loom) {
-            self.threads.insert(ident, record.clone());
-        }
+        // The model's records must not outlive an iteration.
+        #[cfg(loom)]
+        model::THREADS.lock().insert(ident, record.clone());
+        #[cfg(not(loom))]
+        self.threads.insert(ident, record.clone());
         ident
     }
 
