@@ -113,3 +113,83 @@ struct ReentrantIsShared;
 /// lisle::thread::scope(|scope| drop(scope.spawn(|| println!("{outside}"))));
 /// ```
 struct ThreadsBorrowInScopes;
+
+/// A pool's call borrows only in a scope, and only what outlives the scope; it and its value change
+/// threads.
+///
+/// ```compile_fail,E0373
+/// let text = String::new();
+/// lisle::executor::ThreadPoolExecutor::new().submit(|| text.len());
+/// ```
+/// ```compile_fail,E0277
+/// let shared = std::rc::Rc::new(1);
+/// lisle::executor::ThreadPoolExecutor::new().submit(move || drop(shared));
+/// ```
+/// ```compile_fail,E0277
+/// lisle::executor::ThreadPoolExecutor::new().submit(|| std::rc::Rc::new(1));
+/// ```
+/// ```compile_fail,E0373
+/// lisle::executor::ThreadPoolExecutor::new().scope(|scope| {
+///     let inside = 1;
+///     scope.submit(|| println!("{inside}")).unwrap();
+/// });
+/// ```
+/// ```compile_fail,E0277
+/// let cell = std::cell::Cell::new(1);
+/// lisle::executor::ThreadPoolExecutor::new().scope(|scope| drop(scope.submit(|| cell.set(2))));
+/// ```
+/// ```
+/// let (outside, pool) = (String::from("outside"), lisle::executor::ThreadPoolExecutor::new());
+/// let future = pool.scope(|scope| scope.submit(|| outside.len()).unwrap());
+/// drop(outside); // the call is over; its value borrows nothing
+/// assert_eq!(future.result().unwrap(), 7);
+/// ```
+struct CallsBorrowInScopes;
+
+/// What a call in a scope returns does not outlive what it borrows, nor does a scope's handle get out.
+///
+/// ```compile_fail,E0505
+/// let (text, pool) = (String::from("text"), lisle::executor::ThreadPoolExecutor::new());
+/// let future = pool.scope(|scope| scope.submit(|| &*text).unwrap());
+/// drop(text);
+/// drop(future);
+/// ```
+/// ```compile_fail
+/// let pool = lisle::executor::ThreadPoolExecutor::new();
+/// let mut kept = None;
+/// pool.scope(|scope| kept = Some(scope));
+/// kept.unwrap().submit(|| ()).unwrap();
+/// ```
+/// ```compile_fail,E0499
+/// let (mut number, pool) = (1, lisle::executor::ThreadPoolExecutor::new());
+/// pool.scope(|scope| {
+///     scope.submit(|| number += 1).unwrap();
+///     scope.submit(|| number += 1).unwrap();
+/// });
+/// ```
+struct NothingOutlivesItsScope;
+
+/// A future hands its value to other threads, so only such values can be promised.
+///
+/// ```compile_fail,E0277
+/// lisle::executor::Promise::<std::rc::Rc<i32>>::new();
+/// ```
+/// ```compile_fail,E0277
+/// lisle::executor::Future::ready(std::rc::Rc::new(1));
+/// ```
+/// ```compile_fail,E0277
+/// let shared = std::rc::Rc::new(1);
+/// let promise = lisle::executor::Promise::<i32>::new();
+/// promise.future().add_done_callback(move |_| drop(shared));
+/// ```
+/// ```compile_fail,E0277
+/// let pool = lisle::executor::ThreadPoolExecutor::new();
+/// let factor = std::cell::Cell::new(2);
+/// let _ = pool.map(0..9, move |n| n * factor.get());
+/// ```
+/// A value need not be shareable, though its future is:
+/// ```
+/// fn shared<T: Sync + Send>(_: T) {}
+/// shared(lisle::executor::Future::ready(std::cell::Cell::new(1)));
+/// ```
+struct OnlyWhatCanChangeThreads;

@@ -32,6 +32,8 @@ mod failure;
 mod function;
 mod future;
 mod map;
+#[cfg(all(test, loom))]
+mod model;
 mod poll;
 mod pool;
 mod promise;
