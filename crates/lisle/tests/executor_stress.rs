@@ -173,10 +173,8 @@ impl Stress {
                 Err(FutureError::Deadlocked(report)) => panic!("{report}"),
                 Err(_) => {}
             },
-            4 => {
-                if future.wait_for(dice.limit()).is_ok() {
-                    assert!(future.is_done() && future.try_exception().is_ok() != future.is_cancelled());
-                }
+            4 if future.wait_for(dice.limit()).is_ok() => {
+                assert!(future.is_done() && future.try_exception().is_ok() != future.is_cancelled());
             }
             5 => {
                 let others: Vec<_> = (0..3).filter_map(|_| pick(dice)).chain([future]).collect();
