@@ -85,7 +85,7 @@ where
         let function = unsafe { self.take() };
         let end = match current::doing(&self.core.label, || catch_unwind(AssertUnwindSafe(function))) {
             Ok(value) => End::Value(value),
-            Err(payload) => End::Failure(Failure::panicked(Panic::caught(payload))),
+            Err(payload) => End::Failure(Failure::caught(payload)),
         };
         let needs_drop = needs_drop::<T>() || matches!(end, End::Failure(_));
         self.finish(end);

@@ -45,6 +45,20 @@ impl Failure {
         Failure(Arc::new(Cause::Panicked { text, location, payload: PlainLock::new(Some(payload)) }))
     }
 
+    /// What a call was caught with.
+    pub(super) fn caught(payload: Box<dyn Any + Send>) -> Failure {
+        match payload.downcast::<Failure>() {
+            Ok(failure) => *failure,
+            Err(payload) => Failure::panicked(Panic::caught(payload)),
+        }
+    }
+
+    /// Ends the call that the calling thread runs with this failure, which need not be a panic.
+    #[cfg(all(feature = "process", not(loom)))]
+    pub(crate) fn end_call(self) -> ! {
+        resume_unwind(Box::new(self))
+    }
+
     /// What an error makes of a call that was to give a value.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
         Failure(Arc::new(Cause::Error(error.into())))

@@ -49,6 +49,8 @@ pub use failure::{Failure, FutureError, SetError, SubmitError};
 pub use function::{Executor, Function, Pending};
 pub use future::Future;
 pub use map::Map;
+#[cfg(all(feature = "process", not(loom)))]
+pub(crate) use pool::Breaker;
 pub use pool::ThreadPoolExecutor;
 pub use promise::Promise;
 pub use scope::Scope;

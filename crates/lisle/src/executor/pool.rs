@@ -207,6 +207,27 @@ impl ThreadPoolExecutor {
     }
 }
 
+/// The means to break a pool from within its calls.
+#[cfg(all(feature = "process", not(loom)))]
+pub(crate) struct Breaker(std::sync::Weak<Inner>);
+
+#[cfg(all(feature = "process", not(loom)))]
+impl ThreadPoolExecutor {
+    pub(crate) fn breaker(&self) -> Breaker {
+        Breaker(Arc::downgrade(&self.inner))
+    }
+}
+
+#[cfg(all(feature = "process", not(loom)))]
+impl Breaker {
+    /// The pool can run nothing any more.
+    pub(crate) fn break_down(&self, failure: Failure) {
+        if let Some(inner) = self.0.upgrade() {
+            inner.break_down(failure);
+        }
+    }
+}
+
 impl Inner {
     #[inline(always)]
     pub(super) fn submit<F, T>(

@@ -1,10 +1,10 @@
 //! The parent's side: starting a child and following its life.
 
 use super::child::{Setup, VARIABLE};
-use super::packet::{ReceiveFault, SendFault, Socket, Tag};
+use super::packet::{ReceiveFault, SendFault, Socket, Tag, Waiting};
 use super::wire::Encoded;
 use crate::park::outside::Outside;
-use crate::park::{Kind, Limit, Subject, Wait, WaitError, key_of, park};
+use crate::park::{Kind, Limit, Subject, Wait, WaitError, key_of, park, spin};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -146,24 +146,34 @@ impl Live {
     /// Waits until the child tells something or ends; what it had told before it ended comes first.
     /// `Ended` is the last, and comes again if it is asked for.
     pub(super) fn next(&mut self, interruptible: bool) -> Result<News, WaitError> {
-        let mut closed = false;
+        let (mut first, mut closed) = (true, false);
         loop {
-            if !closed {
-                match self.receive() {
-                    Ok(Some(news)) => return Ok(news),
-                    Ok(None) => continue,
-                    Err(ReceiveFault::Empty) => {}
-                    Err(ReceiveFault::Garbage(reason)) => return Ok(News::Garbage(reason.into())),
-                    // A child that has closed its end is about to end, or will by itself.
-                    Err(ReceiveFault::Closed | ReceiveFault::System(_)) => closed = true,
-                }
+            let told = match () {
+                () if closed => Err(ReceiveFault::Empty),
+                // An answer is often on its way; as long as one comes, nobody asks for the child's end.
+                () if first => spin::spin_at(spin::Pace::Backoff, || match self.receive() {
+                    Err(ReceiveFault::Empty) => None,
+                    told => Some(told),
+                })
+                .unwrap_or(Err(ReceiveFault::Empty)),
+                () => self.receive(),
+            };
+            match told {
+                Ok(Some(news)) => return Ok(news),
+                Ok(None) => continue,
+                Err(ReceiveFault::Empty) => {}
+                Err(ReceiveFault::Garbage(reason)) => return Ok(News::Garbage(reason.into())),
+                // A child that has closed its end is about to end, or will by itself.
+                Err(ReceiveFault::Closed | ReceiveFault::System(_)) => closed = true,
             }
             if let Some(status) = self.ended {
                 return Ok(News::Ended(status));
             }
-            if let Some(status) = self.child.try_wait().unwrap_or(None) {
-                self.ended = Some(status);
-                continue; // what it told last
+            if !std::mem::take(&mut first) {
+                self.ended = self.child.try_wait().unwrap_or(None);
+                if self.ended.is_some() {
+                    continue; // what it told last
+                }
             }
             match self.wait(closed, interruptible) {
                 Err(WaitError::TimedOut) => {
@@ -172,6 +182,39 @@ impl Live {
                 }
                 waited => waited?,
             }
+        }
+    }
+
+    /// Sends a call to a child that waits for one.
+    pub(super) fn call(&self, number: u32, call: &Encoded) -> Result<(), SendFault> {
+        let how = Waiting {
+            kind: Kind::Process,
+            subject: self,
+            site: Location::caller(),
+            limit: Limit::Never,
+            interruptible: false,
+        };
+        self.socket.send(Tag::Call, number, call, &how).unwrap_or(Err(SendFault::Closed))
+    }
+
+    /// Whether the child is there for another call, as far as one can tell.
+    pub(super) fn is_idle(&mut self) -> bool {
+        matches!(self.socket.try_receive(|_| ()), Err(ReceiveFault::Empty))
+    }
+
+    /// Tells a child that waits for calls that there will be none.
+    pub(super) fn dismiss(&self) {
+        self.socket.close();
+    }
+
+    /// Waits for the end of a child that was dismissed; one that takes too long is killed.
+    pub(super) fn see_off(mut self, until: Instant) {
+        while self.ended.is_none() && Instant::now() < until {
+            let end = [(self.handle.pidfd.as_fd(), PollFlags::IN)];
+            let mut wait = Wait::new(Kind::Process, &self, Location::caller(), Some(until));
+            (wait.interruptible, wait.outside) = (false, Some(Outside::Ready(&end)));
+            park(key_of(&self), &wait, || true);
+            self.ended = self.child.try_wait().unwrap_or(None);
         }
     }
 

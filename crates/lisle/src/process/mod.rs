@@ -42,28 +42,31 @@
 // | `handle` | `Process` and its builder |
 // | `channel` | channels |
 // | `memory`, `lock` | memory and locks that processes share |
+// | `pool`, `crew` | `ProcessPoolExecutor` and its processes |
 // | `packet` | packets over sockets |
 // | `wire`, `why` | values as bytes |
 // | `error` | what can go wrong |
 
-#![allow(dead_code, reason = "what channels and pools use is there before them")]
-
 mod channel;
 mod child;
+mod crew;
 mod error;
 mod handle;
 mod launch;
 mod lock;
 mod memory;
 mod packet;
+mod pool;
 mod registered;
 mod why;
 mod wire;
 
 pub use channel::{ReceiveError, Receiver, SendError, Sender, channel};
+pub use crew::BrokenProcessPool;
 pub use error::{ChildPanic, JoinError, StartError};
 pub use handle::{Builder, Process, create, spawn};
 pub use launch::Output;
 pub use lock::{Recovered, SharedLock, SharedLockError, SharedLockGuard};
 pub use memory::{OutOfRange, SharedBuffer, SharedMemory};
+pub use pool::{ProcessMap, ProcessPoolBuilder, ProcessPoolError, ProcessPoolExecutor};
 pub use registered::{Registered, init};

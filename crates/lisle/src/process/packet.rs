@@ -142,6 +142,11 @@ impl Socket {
         &self.0
     }
 
+    /// The other end sees the end of it, whoever else has this one.
+    pub(super) fn close(&self) {
+        let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
+    }
+
     /// The descriptor, if nobody else has it.
     pub(super) fn into_descriptor(self) -> io::Result<OwnedFd> {
         Arc::try_unwrap(self.0).or_else(|shared| shared.try_clone())
