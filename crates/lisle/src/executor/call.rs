@@ -5,7 +5,6 @@ use super::failure::Failure;
 use super::future::{Future, Shared};
 use crate::park::sys::PlainLock;
 use crate::park::{Label, current};
-use crate::thread::hook::Panic;
 use std::cell::UnsafeCell;
 use std::mem::{MaybeUninit, needs_drop};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -92,15 +92,27 @@ impl RawLock {
     }
 
     /// Takes the lock, after a wait if need be.
-    pub(super) fn take(&self, subject: &dyn Subject, limit: Limit, site: Site) -> Result<Taken, WaitError> {
+    pub(super) fn take(
+        &self,
+        subject: &dyn Subject,
+        limit: Limit,
+        site: Site,
+        interruptible: bool,
+    ) -> Result<Taken, WaitError> {
         match self.try_take() {
-            Taken::No => self.take_slow(subject, limit, site),
+            Taken::No => self.take_slow(subject, limit, site, interruptible),
             taken => Ok(taken),
         }
     }
 
     #[cold]
-    fn take_slow(&self, subject: &dyn Subject, limit: Limit, site: Site) -> Result<Taken, WaitError> {
+    fn take_slow(
+        &self,
+        subject: &dyn Subject,
+        limit: Limit,
+        site: Site,
+        interruptible: bool,
+    ) -> Result<Taken, WaitError> {
         let attempt = || match self.try_take() {
             Taken::No => None,
             taken => Some(taken),
@@ -127,7 +139,7 @@ impl RawLock {
             // somebody took the lock who knows of nobody. So all look from time to time.
             let changed = || !unchanged();
             let mut wait = Wait::new(Kind::SharedLock, subject, site, deadline);
-            wait.since = since;
+            (wait.since, wait.interruptible) = (since, interruptible);
             since.get_or_insert_with(Instant::now);
             wait.outside = Some(Outside::Word(word, seen));
             wait.overdue = Some(&changed);
@@ -272,7 +284,7 @@ impl SharedLock {
     }
 
     fn lock_within(&self, limit: Limit, site: Site) -> Result<SharedLockGuard<'_>, SharedLockError> {
-        let taken = self.raw().take(self, limit, site)?;
+        let taken = self.raw().take(self, limit, site, true)?;
         Ok(self.guard(taken).expect("it was waited for"))
     }
 

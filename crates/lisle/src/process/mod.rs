@@ -43,6 +43,7 @@
 // | `channel` | channels |
 // | `memory`, `lock` | memory and locks that processes share |
 // | `pool`, `crew` | `ProcessPoolExecutor` and its processes |
+// | `queue`, `queue_error` | a queue that processes share |
 // | `packet` | packets over sockets |
 // | `wire`, `why` | values as bytes |
 // | `error` | what can go wrong |
@@ -57,6 +58,8 @@ mod lock;
 mod memory;
 mod packet;
 mod pool;
+mod queue;
+mod queue_error;
 mod registered;
 mod why;
 mod wire;
@@ -69,4 +72,6 @@ pub use launch::Output;
 pub use lock::{Recovered, SharedLock, SharedLockError, SharedLockGuard};
 pub use memory::{OutOfRange, SharedBuffer, SharedMemory};
 pub use pool::{ProcessMap, ProcessPoolBuilder, ProcessPoolError, ProcessPoolExecutor};
+pub use queue::ProcessQueue;
+pub use queue_error::{QueueGetError, QueuePutError};
 pub use registered::{Registered, init};

@@ -152,3 +152,18 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     });
     taken.ok_or_else(|| serde::de::Error::custom("a handle's descriptor did not come with it"))
 }
+
+/// A descriptor among other things to be sent.
+pub(super) struct Handle(pub(super) Arc<OwnedFd>);
+
+impl Serialize for Handle {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize(&self.0, serializer)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Handle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Handle, D::Error> {
+        deserialize(deserializer).map(|descriptor| Handle(Arc::new(descriptor)))
+    }
+}
