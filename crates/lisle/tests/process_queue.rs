@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 type Item = (u32, u32, Vec<u8>);
+type Got = Sender<(u32, u32)>;
 
 const PUT: Function<(ProcessQueue<Item>, u32, u32), ()> = Function::new("put", |(queue, who, count)| {
     for number in 0..count {
         queue.put(&(who, number, vec![who as u8; (number % 300) as usize])).unwrap();
     }
 });
-const GET: Function<(ProcessQueue<Item>, Sender<(u32, u32)>), ()> = Function::new("get", |(queue, got)| {
+const GET: Function<(ProcessQueue<Item>, Got), ()> = Function::new("get", |(queue, got)| {
     loop {
         match queue.get() {
             Ok((who, number, bytes)) => {

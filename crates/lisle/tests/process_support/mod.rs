@@ -25,11 +25,15 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Whether a process of that number runs; one that has ended and waits to be reaped does not.
+/// Whether a process of that number runs, any of its threads at least, which keep its channels open; one
+/// that has ended and waits to be reaped does not.
 pub(crate) fn runs(pid: u32) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    let state = stat.rsplit_once(')').unwrap().1.trim_start().chars().next();
-    state != Some('Z') && state != Some('X')
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    tasks.flatten().any(|task| {
+        let Ok(stat) = std::fs::read_to_string(task.path().join("stat")) else { return false };
+        let state = stat.rsplit_once(')').unwrap().1.trim_start().chars().next();
+        state != Some('Z') && state != Some('X')
+    })
 }
 
 /// The numbers of this process's children, those not reaped among them.
