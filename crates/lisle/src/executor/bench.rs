@@ -5,9 +5,10 @@
 //! that looks around no more, because it has found a call or because it goes to sleep, sees to it that
 //! none is left: it wakes another, or finds the call itself.
 
+use crate::park::spin::{self, Pace};
 use crate::park::sys::atomic::{AtomicUsize, Ordering};
 use crate::park::sys::cheap_barrier;
-use crate::park::{Wait, WaitError, spin};
+use crate::park::{Wait, WaitError};
 use crate::queue::gate::Gate;
 use std::time::Instant;
 
@@ -47,7 +48,7 @@ impl Bench {
         let mut began = None;
         loop {
             self.looking.fetch_add(1, Ordering::SeqCst);
-            let found = spin::spin_until(|| if must_wait() { None } else { take() });
+            let found = spin::spin_at(Pace::Patient, || if must_wait() { None } else { take() });
             self.looking.fetch_sub(1, Ordering::SeqCst);
             if let Some(found) = found {
                 if !must_wait() {

@@ -3,6 +3,7 @@
 use super::failure::{Failure, FutureError};
 use super::future::Future;
 use super::teams;
+use crate::park::spin::Pace;
 use crate::park::sys::atomic::{AtomicU64, Ordering};
 use crate::park::unpark_all;
 use crate::park::wait::{Bond, Subject};
@@ -380,7 +381,7 @@ impl<T> Core<T> {
         let mut wait = Wait::new(Kind::Future, self, site, limit.deadline());
         wait.spin = false; // we do it here, where it saves the other thread the way to the lot
         let late = wait.deadline.is_some_and(|at| at <= Instant::now());
-        if !late && spin::spin_until(|| over().then_some(())).is_some() {
+        if !late && spin::spin_at(Pace::Patient, || over().then_some(())).is_some() {
             return Ok(());
         }
         let on_leave = |left: bool| {

@@ -29,6 +29,10 @@ thread_local! {
 pub(crate) enum Pace {
     /// After each pause: for a word that nobody else is busy with, where the news count at once.
     Steady,
+    /// As `Steady`, and with all the yields whatever the thread's luck: for who is waited for in turn
+    /// when it sleeps. Two that have stopped looking around, each because the other sleeps, would never
+    /// begin again.
+    Patient,
     /// After 1, 2, 4, 8 … pauses: for a word that its holder is busy with and that each look takes
     /// away from the holder's cache.
     Backoff,
@@ -52,7 +56,7 @@ pub(crate) fn spin_at<T>(pace: Pace, mut look: impl FnMut() -> Option<T>) -> Opt
         std::hint::spin_loop();
         paused += 1;
         if paused == look_at {
-            look_at = if pace == Pace::Steady { paused + 1 } else { paused * 2 };
+            look_at = if pace == Pace::Backoff { paused * 2 } else { paused + 1 };
             if let Some(seen) = look() {
                 LUCK.set(Luck { doublings: (doublings + 1).min(MOST_DOUBLINGS), yields });
                 return Some(seen);
@@ -60,7 +64,7 @@ pub(crate) fn spin_at<T>(pace: Pace, mut look: impl FnMut() -> Option<T>) -> Opt
         }
     }
     let doublings = (doublings - 1).max(FEWEST_DOUBLINGS);
-    for _ in 0..yields {
+    for _ in 0..if pace == Pace::Patient { MOST_YIELDS } else { yields } {
         sys::yield_now();
         if let Some(seen) = look() {
             LUCK.set(Luck { doublings, yields: (yields * 2).min(MOST_YIELDS) });
