@@ -1,6 +1,6 @@
 //! The calls that are pending in a pool.
 
-use super::call::Task;
+use super::task::Task;
 use crate::park::sys::atomic::{AtomicU64, Ordering};
 use crate::queue::{GetError, PriorityQueue, PutError, Queue, Shutdown};
 

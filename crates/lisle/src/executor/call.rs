@@ -3,6 +3,7 @@
 use super::core::{Core, End, drop_safely, safely};
 use super::failure::Failure;
 use super::future::{Future, Shared};
+use super::task::{Task, Work};
 use crate::park::sys::PlainLock;
 use crate::park::{Label, current};
 use std::cell::UnsafeCell;
@@ -52,33 +53,18 @@ where
     }
 
     fn run_here(self: Arc<Self>) {
-        self.run();
+        Work::run(self);
     }
 }
 
-/// What a worker does with a call, whatever its type.
-pub(super) trait Run: Send + Sync {
-    /// Runs it unless it has begun, or was cancelled.
-    fn run(self: Arc<Self>);
-
-    /// Cancels it unless it has begun.
-    fn cancel(self: Arc<Self>);
-
-    /// Has it fail unless it has begun.
-    fn fail(self: Arc<Self>, failure: Failure);
-
-    /// What reports call it by.
-    fn label(&self) -> &Label;
-}
-
-impl<F, T> Run for Call<F, T>
+impl<F, T> Work for Arc<Call<F, T>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    fn run(self: Arc<Self>) {
+    fn run(self) {
         if !self.core.start() {
-            return;
+            return; // it was cancelled, or is run by who would have waited for it
         }
         // SAFETY: `start` has let us begin.
         let function = unsafe { self.take() };
@@ -93,17 +79,17 @@ where
         }
     }
 
-    fn cancel(self: Arc<Self>) {
-        if let Ok(news) = self.core.cancel() {
+    fn fail(self, failure: &Failure) {
+        if self.core.start() {
             self.discard();
-            self.tell(news);
+            self.finish(End::Failure(failure.clone()));
         }
     }
 
-    fn fail(self: Arc<Self>, failure: Failure) {
-        if self.core.start() {
+    fn cancel(self) {
+        if let Ok(news) = self.core.cancel() {
             self.discard();
-            self.finish(End::Failure(failure));
+            self.tell(news);
         }
     }
 
@@ -140,110 +126,64 @@ where
     }
 }
 
-/// What a pool's queue holds. Dropped without being run, it is cancelled.
-pub(super) struct Task(Option<Work>);
-
-enum Work {
-    Call(Arc<dyn Run>),
-    Plain(Box<dyn RunPlain>),
-    Scoped(Arc<Parcel>),
+/// A call without a future.
+pub(super) struct Plain<F> {
+    pub(super) function: F,
+    pub(super) label: Label,
 }
 
-const _: () = assert!(size_of::<Task>() <= 24);
-
-impl Task {
-    pub(super) fn call(call: Arc<dyn Run>) -> Task {
-        Task(Some(Work::Call(call)))
+impl<F: FnOnce() + Send> Work for Plain<F> {
+    #[inline]
+    fn run(self) {
+        let Plain { function, label } = self;
+        current::doing(&label, || safely(function));
     }
 
-    pub(super) fn plain(function: impl FnOnce() + Send + 'static, label: Label) -> Task {
-        Task(Some(Work::Plain(Box::new(Plain { function, label }))))
+    fn fail(self, _: &Failure) {
+        drop_safely(self);
     }
 
-    pub(super) fn scoped(parcel: Arc<Parcel>) -> Task {
-        Task(Some(Work::Scoped(parcel)))
+    fn cancel(self) {
+        drop_safely(self);
     }
 
-    /// What reports call it by.
-    #[inline(always)]
-    pub(super) fn label(&self) -> Option<&Label> {
-        Some(match self.0.as_ref()? {
-            Work::Call(call) => call.label(),
-            Work::Plain(plain) => plain.label(),
-            Work::Scoped(parcel) => &parcel.label,
-        })
-    }
-
-    #[inline(always)]
-    pub(super) fn run(mut self) {
-        match self.0.take() {
-            Some(Work::Call(call)) => call.run(),
-            Some(Work::Plain(plain)) => plain.run(),
-            Some(Work::Scoped(parcel)) => parcel.open(|call| call.run()),
-            None => {}
-        }
-    }
-
-    pub(super) fn fail(mut self, failure: &Failure) {
-        match self.0.take() {
-            Some(Work::Call(call)) => call.fail(failure.clone()),
-            Some(Work::Plain(plain)) => drop_safely(plain),
-            Some(Work::Scoped(parcel)) => parcel.open(|call| call.fail(failure.clone())),
-            None => {}
-        }
+    fn label(&self) -> &Label {
+        &self.label
     }
 }
 
-impl Drop for Task {
-    fn drop(&mut self) {
-        match self.0.take() {
-            None => {}
-            Some(Work::Call(call)) => call.cancel(),
-            Some(Work::Plain(plain)) => drop_safely(plain),
-            Some(Work::Scoped(parcel)) => parcel.open(|call| call.cancel()),
-        }
-    }
-}
-
-/// The call, and its ticket.
-type Content = (Arc<dyn Run>, Box<dyn Send>);
-
-/// A call that borrows, on its way, to be opened once: by a worker, or by its scope when that ends.
+/// A task that borrows, on its way, to be opened once: by a worker, or by its scope when that ends.
 pub(super) struct Parcel {
-    content: PlainLock<Option<Content>>,
+    content: PlainLock<Option<(Task, Box<dyn Send>)>>,
     label: Label,
 }
 
 impl Parcel {
-    /// `ticket` goes last of all that is left of the call.
-    pub(super) fn new(call: Arc<dyn Run>, label: Label, ticket: Box<dyn Send>) -> Parcel {
-        Parcel { content: PlainLock::new(Some((call, ticket))), label }
+    /// `ticket` goes last of all that is left of the task.
+    pub(super) fn new(task: Task, label: Label, ticket: Box<dyn Send>) -> Parcel {
+        Parcel { content: PlainLock::new(Some((task, ticket))), label }
     }
 
-    pub(super) fn open(&self, use_it: impl FnOnce(Arc<dyn Run>)) {
+    pub(super) fn open(&self, use_it: impl FnOnce(Task)) {
         let content = self.content.lock().take();
-        if let Some((call, ticket)) = content {
-            use_it(call);
+        if let Some((task, ticket)) = content {
+            use_it(task);
             drop(ticket);
         }
     }
 }
 
-/// A call without a future.
-struct Plain<F> {
-    function: F,
-    label: Label,
-}
+impl Work for Arc<Parcel> {
+    fn run(self) {
+        self.open(Task::run);
+    }
 
-trait RunPlain: Send {
-    fn run(self: Box<Self>);
-    fn label(&self) -> &Label;
-}
+    fn fail(self, failure: &Failure) {
+        self.open(|task| task.fail(failure));
+    }
 
-impl<F: FnOnce() + Send> RunPlain for Plain<F> {
-    fn run(self: Box<Self>) {
-        let Plain { function, label } = *self;
-        current::doing(&label, || safely(function));
+    fn cancel(self) {
+        self.open(drop);
     }
 
     fn label(&self) -> &Label {

@@ -39,6 +39,7 @@ mod pool;
 mod promise;
 mod scope;
 mod shutdown;
+mod task;
 mod teams;
 mod wait;
 mod worker;

@@ -3,11 +3,12 @@
 use super::backlog::Backlog;
 use super::bench::Bench;
 use super::builder::{Builder, OnFull, Options};
-use super::call::{Call, Task};
+use super::call::{Call, Plain};
 use super::crew::{Crew, Roster};
 use super::failure::{Failure, SubmitError};
 use super::function::{Executor, Function, Pending};
 use super::future::Future;
+use super::task::Task;
 use super::teams;
 use super::worker::{self, works_for};
 use crate::park::sys::cheap_barrier;
@@ -165,13 +166,13 @@ impl ThreadPoolExecutor {
         let label = Label::new(Location::caller());
         let site = label.site();
         match self.inner.context() {
-            None => self.inner.put(Task::plain(function, label), 0, Limit::Never, site),
+            None => self.inner.put(Task::new(Plain { function, label }), 0, Limit::Never, site),
             Some(enter) => {
                 let function = move || {
                     let _entered = enter();
                     function();
                 };
-                self.inner.put(Task::plain(function, label), 0, Limit::Never, site)
+                self.inner.put(Task::new(Plain { function, label }), 0, Limit::Never, site)
             }
         }
     }
@@ -268,7 +269,7 @@ impl Inner {
         let site = label.site();
         let call = Arc::new(Call::new(function, label, self.id));
         let future = call.future();
-        self.put(Task::call(call), priority, limit, site)?;
+        self.put(Task::new(call), priority, limit, site)?;
         Ok(future)
     }
 

@@ -1,9 +1,11 @@
 //! Calls that borrow.
 
-use super::call::{Call, Parcel, Run, Task};
+use super::call::{Call, Parcel, Plain};
+use super::core::safely;
 use super::failure::SubmitError;
 use super::future::Future;
 use super::pool::{Inner, ThreadPoolExecutor};
+use super::task::Task;
 use crate::park::sys::atomic::{AtomicUsize, Ordering};
 use crate::park::sys::{PlainLock, cheap_barrier};
 use crate::park::{Kind, Label, Limit, Site, Wait};
@@ -130,13 +132,12 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         };
         let call = Arc::new(Call::new(function, Label::new(site), self.pool.id));
         let future = call.future();
-        let run: Arc<dyn Run + 'scope> = call;
-        // SAFETY: only the lifetime goes. What of the call borrows has a ticket each: the function, which
-        // is run or dropped before its ticket is, and what the parcel holds, which is dropped before the
-        // parcel's ticket. `scope` does not return before all tickets are gone.
-        // Futures carry the value's lifetime in their type.
-        let run = unsafe { std::mem::transmute::<Arc<dyn Run + 'scope>, Arc<dyn Run + 'static>>(run) };
-        let parcel = Arc::new(Parcel::new(run, Label::new(site), Box::new(Ticket::new(&self.count))));
+        // SAFETY: what of the call borrows has a ticket each: the function, which is run or dropped
+        // before its ticket is, and what the parcel holds, which is dropped before the parcel's ticket.
+        // `scope` does not return before all tickets are gone. Futures carry the value's lifetime in
+        // their type.
+        let task = unsafe { Task::borrowing(call) };
+        let parcel = Arc::new(Parcel::new(task, Label::new(site), Box::new(Ticket::new(&self.count))));
         if let Some(own) = &self.own {
             own.lock().push(parcel.clone());
             // The worker that opened the scope may be waiting for its end: this call is for it too.
@@ -145,8 +146,31 @@ impl<'scope, 'env> Scope<'scope, 'env> {
                 self.count.gate.admit(1);
             }
         }
-        self.pool.put(Task::scoped(parcel), 0, Limit::Never, site)?;
+        self.pool.put(Task::new(parcel), 0, Limit::Never, site)?;
         Ok(future)
+    }
+
+    /// Submits a call without a future: a panic in it goes to the
+    /// [`excepthook`](crate::thread::set_excepthook).
+    ///
+    /// # Errors
+    /// As [`ThreadPoolExecutor::submit`]; the call is dropped.
+    #[track_caller]
+    pub fn execute(&'scope self, function: impl FnOnce() + Send + 'scope) -> Result<(), SubmitError> {
+        if self.own.is_some() {
+            return self.submit(move || safely(function)).map(drop);
+        }
+        let site = Location::caller();
+        let ticketed = Ticketed { function, _ticket: Ticket::new(&self.count) };
+        let enter = self.pool.context();
+        let function = move || {
+            let _entered = enter.map(|enter| enter());
+            ticketed.run();
+        };
+        // SAFETY: the function is run or dropped before its ticket is, and `scope` does not return before
+        // all tickets are gone.
+        let task = unsafe { Task::borrowing(Plain { function, label: Label::new(site) }) };
+        self.pool.put(task, 0, Limit::Never, site)
     }
 
     fn wait_for_all(&self, site: Site) {
@@ -154,7 +178,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         let must_wait = || !self.count.is_over() && !own_left();
         loop {
             while let Some(parcel) = self.own.as_ref().and_then(|own| own.lock().pop()) {
-                parcel.open(|call| call.run());
+                parcel.open(Task::run);
             }
             if self.count.is_over() {
                 return;

@@ -1,9 +1,9 @@
 //! A worker's life.
 
-use super::call::Task;
 use super::crew::Member;
 use super::failure::Failure;
 use super::pool::Inner;
+use super::task::Task;
 use super::teams;
 use crate::park::{Kind, Label, Limit, Site, WaitError, current, sys};
 use crate::thread::{self, Thread, hook::Panic};
@@ -42,8 +42,7 @@ pub(super) struct AtWork {
 
 impl AtWork {
     #[inline(always)]
-    fn begin(&self, label: Option<&Label>) {
-        let Some(label) = label else { return };
+    fn begin(&self, label: &Label) {
         if let Some(name) = label.name() {
             *self.name.lock() = Some(name.to_owned());
         }
@@ -172,7 +171,7 @@ impl Worker {
     fn run(&self, task: Task) {
         self.pool.room_came();
         let label = task.label();
-        let named = label.is_some_and(|label| label.name().is_some());
+        let named = label.name().is_some();
         self.member.at_work.begin(label);
         task.run();
         self.member.at_work.end(named);
