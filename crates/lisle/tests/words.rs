@@ -10,11 +10,12 @@ use std::fmt::Write;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 
-use common::{Room, example, text};
+use common::{Room, example, send, text};
 
-const EXECUTORS: &[&str] = &["threads"];
+const EXECUTORS: &[&str] = &["threads", "processes"];
 
 fn words(room: &Room, executor: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(example("words"));
@@ -237,7 +238,6 @@ fn bad_arguments_are_answered_with_a_sentence() {
         (&["--workers", "-1", "tree"], "not a number of workers"),
         (&["--fast"], "unexpected argument '--fast'"),
         (&["tree", "tree"], "unexpected argument 'tree'"),
-        (&["--executor", "processes"], "words: there are no processes yet"),
     ];
     for (arguments, answer) in cases {
         let output = Command::new(example("words")).args(*arguments).current_dir(room.path("")).output().unwrap();
@@ -274,6 +274,45 @@ fn ctrl_c_ends_it_soon_with_what_was_counted() {
             assert_eq!(lines.lines().count(), 20, "{executor}: {lines}");
         }
     }
+}
+
+#[test]
+fn ctrl_c_at_a_terminal_reaches_the_processes_too() {
+    let room = Room::new("words-job");
+    much(&room);
+    let mut command = words(&room, "processes", &["--workers", "3", "tree"]);
+    let mut running = room.spawn(command.process_group(0));
+    running.until("stderr", "b00100x: dangling link");
+    assert_eq!(running.end_all_by(libc::SIGINT).code(), Some(130));
+    let complaints = fs::read_to_string(room.path("stderr")).unwrap();
+    assert!(complaints.contains("words: stopped by a signal"), "{complaints}");
+    assert!(!complaints.contains("not counted"), "{complaints}");
+    assert_eq!(fs::read_to_string(room.path("stdout")).unwrap().lines().count(), 20);
+}
+
+#[test]
+fn a_process_that_is_killed_is_replaced_and_nothing_is_lost() {
+    const FILES: u64 = 200;
+    let room = Room::new("words-killed");
+    let content = prose(3, 200_000);
+    let mut reference = Reference::default();
+    reference.add(&content);
+    reference.0.values_mut().for_each(|count| *count *= FILES + 1);
+    room.file("a", content);
+    for at in 0..FILES {
+        symlink("a", room.tree(format!("b{at:05}"))).unwrap();
+    }
+    symlink("nowhere", room.tree("b00100x")).unwrap();
+
+    let mut running = room.spawn(&mut words(&room, "processes", &["--workers", "3", "tree"]));
+    running.until("stderr", "b00100x: dangling link");
+    let children = running.children();
+    assert_eq!(children.len(), 3);
+    children.iter().for_each(|&child| send(child, libc::SIGKILL));
+    assert_eq!(running.wait().code(), Some(1), "for the dangling link");
+    assert_eq!(fs::read_to_string(room.path("stdout")).unwrap(), reference.lines());
+    let complaints = fs::read_to_string(room.path("stderr")).unwrap();
+    assert!(complaints.contains(&format!("{} text files", FILES + 1)), "{complaints}");
 }
 
 #[test]

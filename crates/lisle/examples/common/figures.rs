@@ -2,7 +2,12 @@
 
 use indicatif::HumanCount;
 
-/// `1 file`, `1,234 files`.
+/// `1 file`, `1,234 files`, `2 processes`.
 pub(crate) fn number_of(count: u64, thing: &str) -> String {
-    format!("{} {thing}{}", HumanCount(count), if count == 1 { "" } else { "s" })
+    let plural = match count {
+        1 => "",
+        _ if thing.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{} {thing}{plural}", HumanCount(count))
 }

@@ -100,7 +100,7 @@ impl Collector {
                     if !matches!(news, News::Total(_)) {
                         crew.calls.taken();
                     }
-                    self.take(news);
+                    self.take(news, stopped.is_some());
                 }
                 Err(GetError::Interrupted) => stopped = Some(Stopped::now()),
                 // The interrupt comes first, but main has not met it if it never had to wait.
@@ -111,9 +111,10 @@ impl Collector {
         }
     }
 
-    fn take(&mut self, news: News) {
+    fn take(&mut self, news: News, stopped: bool) {
         match news {
-            News::Done(done) => self.done(done),
+            News::Done(done) => self.done(done, stopped),
+            News::Refused(_) if stopped => {}
             News::Refused(error) => {
                 self.sums.refused = true;
                 self.complain(&format!("no more files can be counted: {error}"));
@@ -124,11 +125,12 @@ impl Collector {
         }
     }
 
-    fn done(&mut self, done: Done) {
+    fn done(&mut self, done: Done, stopped: bool) {
         self.progress.advance(done.bytes);
         let counted = match done.result {
             Ok(counted) => counted,
-            Err(FutureError::Cancelled) => return, // by a stop, which says so itself
+            Err(_) if stopped => return,           // as is to be expected
+            Err(FutureError::Cancelled) => return, // by a stop that main has not heard of yet
             Err(error) => {
                 self.sums.lost += done.files as u64;
                 let first = shown(Path::new(&done.first));

@@ -4,10 +4,13 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use lisle::executor::{Executor, ThreadPoolExecutor};
+use lisle::executor::{Executor, Function, ThreadPoolExecutor};
+use lisle::process::{self, ProcessPoolExecutor};
 use lisle::thread;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
-use crate::count::{Batch, Counted};
+use crate::count::{Batch, COUNT, Counted};
 
 /// What counts.
 #[derive(Clone, Copy, ValueEnum)]
@@ -25,9 +28,19 @@ pub(crate) struct Workers {
     pub(crate) what: &'static str,
 }
 
+/// A terminal sends Ctrl-C to all processes of a job. What it means is for the one to say that the
+/// user has started.
+const LEAVE_SIGNALS: Function<(), ()> = Function::new("words::leave_signals", |()| {
+    for signal in [SIGINT, SIGTERM] {
+        let _ = flag::register(signal, Arc::default());
+    }
+});
+
 /// To be the first thing in `main`: a process that was started as a worker becomes one here, and
 /// does not come back.
-pub(crate) fn set_up() {}
+pub(crate) fn set_up() {
+    process::init(&[&COUNT, &LEAVE_SIGNALS]);
+}
 
 pub(crate) fn start(kind: Kind, workers: Option<usize>) -> Result<Workers, String> {
     let number = workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get));
@@ -39,6 +52,12 @@ pub(crate) fn start(kind: Kind, workers: Option<usize>) -> Result<Workers, Strin
             let executor = Arc::new(pool.map_err(|why| cannot("threads", &why))?);
             Ok(Workers { executor, number, what: "thread" })
         }
-        Kind::Processes => Err("there are no processes yet: use threads".into()),
+        Kind::Processes => {
+            let pool = ProcessPoolExecutor::builder().max_workers(number).name("count").daemon(true);
+            // Counting once more does no harm. What kills two processes is named.
+            let pool = pool.replace_workers(true).retries(1).initializer(LEAVE_SIGNALS, ()).build();
+            let executor = Arc::new(pool.map_err(|why| cannot("processes", &why))?);
+            Ok(Workers { executor, number, what: "process" })
+        }
     }
 }

@@ -105,16 +105,43 @@ impl Running<'_> {
     /// Sends a signal and waits for the end, which must come soon.
     #[track_caller]
     pub(crate) fn end_by(&mut self, signal: i32) -> ExitStatus {
+        self.end(self.child.id() as libc::pid_t, signal)
+    }
+
+    /// [`end_by`](Running::end_by) as a terminal does it: the program's processes get the signal too. It
+    /// must be the leader of its group.
+    #[track_caller]
+    pub(crate) fn end_all_by(&mut self, signal: i32) -> ExitStatus {
+        self.end(-(self.child.id() as libc::pid_t), signal)
+    }
+
+    #[track_caller]
+    fn end(&mut self, whom: libc::pid_t, signal: i32) -> ExitStatus {
         let begin = Instant::now();
-        // SAFETY: a call without memory; the child has not been waited for, so the number is its own.
-        let sent = unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
-        assert_eq!(sent, 0);
+        send(whom, signal);
         let status = self.wait();
         let took = begin.elapsed();
         println!("ended {took:?} after signal {signal} (goal: 100 ms)");
         assert!(took < Duration::from_secs(2), "{took:?}");
         status
     }
+
+    /// The processes that the program has started.
+    pub(crate) fn children(&self) -> Vec<libc::pid_t> {
+        let parent = format!("\nPPid:\t{}\n", self.child.id());
+        let all = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let is_child =
+            |pid: &_| fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| status.contains(&parent));
+        all.filter(is_child).collect()
+    }
+}
+
+/// Sends a signal to a process that a test has started and not waited for, or to its group.
+#[track_caller]
+pub(crate) fn send(whom: libc::pid_t, signal: i32) {
+    // SAFETY: a call without memory; the number is that of the process as long as nobody waits for it.
+    let sent = unsafe { libc::kill(whom, signal) };
+    assert_eq!(sent, 0);
 }
 
 impl Drop for Running<'_> {
