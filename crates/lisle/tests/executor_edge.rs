@@ -159,3 +159,20 @@ fn a_handle_outlives_its_scope() {
     assert!(matches!(future.result(), Err(FutureError::Taken)));
     assert_eq!(wait_for([&future], Until::AllCompleted, LONG).unwrap().done, [0]);
 }
+
+#[test]
+fn of_two_calls_in_a_row_neither_is_left_to_a_worker_that_is_busy() {
+    let pool = ThreadPoolExecutor::with_max_workers(2).unwrap();
+    for round in 0..3_000 {
+        let (go, late) = (Arc::new(Event::new()), Arc::new(Event::new()));
+        let (wanted, sets) = (go.clone(), go.clone());
+        let noticed = late.clone();
+        let first = pool.submit(move || wanted.wait_for(LONG).unwrap_or_else(|_| noticed.set())).unwrap();
+        pool.execute(move || sets.set()).unwrap();
+        first.result().unwrap();
+        assert!(!late.is_set(), "in round {round}, nobody came for the second call while the first waited for it");
+        if round % 8 == 0 {
+            lisle::thread::sleep(Duration::from_micros(200)); // both workers fall asleep
+        }
+    }
+}

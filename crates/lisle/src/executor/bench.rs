@@ -6,14 +6,14 @@
 //! none is left: it wakes another, or finds the call itself.
 
 use crate::park::spin::{self, Pace};
-use crate::park::sys::atomic::{AtomicUsize, Ordering};
+use crate::park::sys::atomic::{AtomicUsize, Ordering, fence};
 use crate::park::sys::cheap_barrier;
 use crate::park::{Wait, WaitError};
 use crate::queue::gate::Gate;
 use std::time::Instant;
 
 pub(super) struct Bench {
-    /// How many look around. Taken back with a read-modify-write, before the barrier of the gate.
+    /// How many look around. Taken back before a fence, or before the barrier of the gate.
     looking: AtomicUsize,
     asleep: Gate,
 }
@@ -27,8 +27,13 @@ impl Bench {
     #[inline(always)]
     pub(super) fn call_came(&self) {
         cheap_barrier();
-        if self.asleep.is_awaited() && self.looking.load(Ordering::Relaxed) == 0 {
-            self.asleep.admit(1);
+        if self.asleep.is_awaited() {
+            // Who looks around no more passes the same fence, not the gate's barrier, before it looks
+            // whether there is a call left: one of the two sees the other.
+            fence(Ordering::SeqCst);
+            if self.looking.load(Ordering::Relaxed) == 0 {
+                self.asleep.admit(1);
+            }
         }
     }
 
@@ -51,6 +56,7 @@ impl Bench {
             let found = spin::spin_at(Pace::Patient, || if must_wait() { None } else { take() });
             self.looking.fetch_sub(1, Ordering::SeqCst);
             if let Some(found) = found {
+                fence(Ordering::SeqCst); // see `call_came`
                 if !must_wait() {
                     self.call_came(); // who put that in may have counted on us
                 }
