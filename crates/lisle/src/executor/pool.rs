@@ -478,6 +478,8 @@ impl Subject for Inner {
     fn owners(&self, kind: Kind, found: &mut dyn FnMut(Owner)) {
         match kind {
             Kind::PoolFull => teams::of(self.id, &mut |ident| found(Owner::any(1, ident, Bond::MayRun))),
+            // A call may come from anybody.
+            Kind::Idle => {}
             // A worker that rests waits for anybody; so the wait depends on those that do not, and if
             // they all wait for this thread, what is pending waits with them.
             _ => {
