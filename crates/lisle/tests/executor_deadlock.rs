@@ -308,9 +308,18 @@ fn a_join_from_inside() {
     let error = pool.submit(move || inner.join().unwrap_err()).unwrap().result_for(LONG).unwrap();
     contains(error.deadlock().unwrap(), &["deadlock: 1 thread waits for itself\n", " for pool join \"joined\"\n"]);
 
-    // And by way of another thread: one of the two waits is failed.
+    // And by way of another thread: one of the two waits is failed. A worker that rests meanwhile
+    // has no part in that.
+    let both = Arc::new(Barrier::new(2));
+    let workers = [(); 2].map(|()| {
+        let both = both.clone();
+        pool.submit(move || both.wait().map(|_| thread::current())).unwrap()
+    });
+    let workers = workers.map(|call| call.result_for(LONG).unwrap().unwrap());
+    until(|| workers.iter().all(|worker| worker.waits_for() == Some(Kind::Idle)));
     let inner = pool.clone();
     let call = pool.submit(move || {
+        until(|| workers.iter().any(|worker| worker.waits_for() == Some(Kind::Idle)));
         let joiner = thread::spawn(move || inner.join());
         (joiner.thread().join().err().map(|error| error.to_string()), joiner)
     });
@@ -429,4 +438,30 @@ fn silent_while_somebody_can_go_on() {
     promise.set(9).unwrap();
     assert_eq!(call.result_for(LONG).unwrap(), 9);
     assert!(published("healthy").is_empty(), "{:?}", published("healthy"));
+}
+
+#[test]
+fn workers_without_a_call_wait_for_nobody() {
+    assert!(published("idle").is_empty());
+    for keep_alive in [Duration::MAX, Duration::from_millis(30)] {
+        let pool = builder("idle", 3).keep_alive(keep_alive).build().unwrap();
+        let all = Arc::new(Barrier::new(3));
+        let calls = [(); 3].map(|()| {
+            let all = all.clone();
+            pool.submit(move || all.wait().map(|_| thread::current())).unwrap()
+        });
+        let workers = calls.map(|call| call.result_for(LONG).unwrap().unwrap());
+        pool.join().unwrap();
+        if keep_alive == Duration::MAX {
+            let rests = || workers.iter().all(|worker| worker.waits_for() == Some(Kind::Idle));
+            let waits = || workers.iter().map(|worker| worker.wait_stats().get(Kind::Idle).count).sum::<u64>();
+            until(rests);
+            let before = waits();
+            thread::sleep(Duration::from_millis(60)); // looked at by now
+            assert_eq!(waits(), before, "who has nothing to do sleeps on");
+        } else {
+            until(|| pool.workers() == 0);
+        }
+    }
+    assert!(published("idle").is_empty(), "{:?}", published("idle"));
 }
