@@ -6,7 +6,8 @@
 //!
 //! The pool's models run the pool itself, with threads of the model's for workers.
 
-use super::call::{Call, Run};
+use super::call::Call;
+use super::task::Work;
 use super::worker::STARTED;
 use super::{FutureError, Pending, Promise, State, SubmitError, ThreadPoolExecutor, Until, wait, wait_until};
 use crate::park::model::{clock, deadline, interrupter};
