@@ -6,8 +6,10 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use std::{io, thread};
 
+use lisle::executor::{OnFull, ThreadPoolExecutor};
+
 use crate::child::{self, or_nothing};
-use crate::harness::Role::Peer;
+use crate::harness::Role::{Lisle, Peer};
 use crate::harness::{Case, Figure, Goal, Role, Unit};
 use crate::load::resident;
 use crate::pools::{ByHand, Pool, Rayon, RustyPool, Threadpool, add};
@@ -17,10 +19,16 @@ const CALLS: usize = 1_000_000;
 /// What a call captures: a number.
 const CLOSURE: usize = size_of::<u64>();
 
+/// The scene in which the pool is bounded, after those of `execute` and `submit`.
+const BOUNDED: usize = 2;
+/// What counts as no growth: the allocator's moods, and far from a byte per call.
+const FLAT: f64 = 256.0 * 1024.0;
+
 /// The bytes per call that a million of them take beyond their closures.
 type Pending = fn(submitted: bool, calls: usize) -> f64;
 
-const MAKES: [(Role, &str, Pending); 4] = [
+const MAKES: [(Role, &str, Pending); 5] = [
+    (Lisle, "lisle", pending::<ThreadPoolExecutor>),
     (Peer, "rayon", pending::<Rayon>),
     (Peer, "threadpool", pending::<Threadpool>),
     (Peer, "rusty_pool", pending::<RustyPool>),
@@ -35,11 +43,19 @@ pub(crate) fn cases() -> Vec<Case> {
             [0, 1].map(|scene| or_nothing(child::memory("backlog", name, scene, CALLS))).to_vec()
         })
     });
-    vec![pending]
+    let figure = Figure::new("1,000,000 calls through 100 places: growth", Unit::Bytes, Goal::AtMost(FLAT));
+    let flat = Case::of("executor", [figure]).at_most(1);
+    vec![
+        pending,
+        flat.measured(Lisle, "lisle", |_| vec![or_nothing(child::memory("backlog", "lisle", BOUNDED, CALLS))]),
+    ]
 }
 
 /// What a second process of this program prints: the bytes per call.
 pub(crate) fn memory(make: &str, scene: usize, calls: usize) -> io::Result<f64> {
+    if scene == BOUNDED {
+        return Ok(bounded(calls));
+    }
     let (_, _, pending) = MAKES.iter().find(|(_, name, _)| *name == make).ok_or(io::ErrorKind::InvalidInput)?;
     Ok(pending(scene == 1, calls))
 }
@@ -70,4 +86,15 @@ fn pending<P: Pool>(submitted: bool, calls: usize) -> f64 {
     drop(closed);
     futures.into_iter().flatten().for_each(|future| _ = P::result(future));
     bytes
+}
+
+/// The bytes that a pool with few places grows by while a fast producer keeps it full.
+fn bounded(calls: usize) -> f64 {
+    let pool = ThreadPoolExecutor::builder().max_workers(WORKERS).max_pending(100, OnFull::Block).build();
+    let pool = pool.expect("there are workers");
+    // The first calls start the workers and warm up the heap.
+    pool.run(calls as u64 / 10);
+    let before = resident();
+    pool.run(calls as u64);
+    resident() - before
 }

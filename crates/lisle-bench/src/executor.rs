@@ -6,11 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use futures::channel::oneshot;
+use lisle::executor::{Promise, ThreadPoolExecutor};
 use rayon::prelude::*;
 
-use crate::harness::Role::{Floor, Peer};
+use crate::harness::Role::{Floor, Lisle, Peer};
 use crate::harness::{Case, Figure, Goal, Plan, Unit, kept, repeat};
-use crate::pools::{Alone, Blocking, ByHand, Futures, Pool, Rayon, RustyPool, Threadpool, tiny};
+use crate::pools::{Alone, Blocking, ByHand, Futures, Pool, Rayon, RustyPool, Threadpool, add, tiny};
 
 /// As many as the machine has cores on which the numbers are told.
 pub(crate) const WORKERS: usize = 2;
@@ -23,6 +24,8 @@ pub(crate) fn cases() -> Vec<Case> {
     // Those by hand are no pool, and lisle has a goal for each.
     let pool = |time| vec![time, f64::NAN];
     let calls = Case::of("executor", figures)
+        .measured(Lisle, "lisle", each(<ThreadPoolExecutor as Pool>::run, |time| vec![time; 2]))
+        .measured(Lisle, "lisle, scope", each(scoped, |time| vec![time; 2]))
         .measured(Peer, "rayon", each(Rayon::run, pool))
         .measured(Peer, "threadpool", each(Threadpool::run, pool))
         .measured(Peer, "rusty_pool", each(RustyPool::run, pool))
@@ -34,6 +37,7 @@ pub(crate) fn cases() -> Vec<Case> {
     // Here those by hand are what is left without a pool's comforts, as other floors are.
     let one = |time| vec![time];
     let results = Case::new("executor", "100,000 futures from outside", Goal::Best(0.7))
+        .measured(Lisle, "lisle", each(read_all::<ThreadPoolExecutor>, one))
         .measured(Peer, "rayon", each(read_all::<Rayon>, one))
         .measured(Peer, "threadpool", each(read_all::<Threadpool>, one))
         .measured(Peer, "rusty_pool", each(read_all::<RustyPool>, one))
@@ -43,6 +47,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
     let trips = Case::new("executor", "submit one and wait for its result", Goal::Best(1.0))
         .longer(2)
+        .timed(Lisle, "lisle", trips(ThreadPoolExecutor::trip))
         .timed(Peer, "rayon", trips(Rayon::trip))
         .timed(Peer, "rayon, install", trips(|pool: &Rayon, item| pool.pool.install(|| tiny(item))))
         .timed(Peer, "threadpool", trips(Threadpool::trip))
@@ -66,6 +71,10 @@ fn each<P: Pool>(run: impl Fn(&P, u64) + 'static, figures: fn(f64) -> Vec<f64>) 
 
 fn batch<P: Pool>(run: impl Fn(&P, u64) + 'static) -> impl FnMut(u64) -> Duration {
     kept(|| P::new(WORKERS), run)
+}
+
+fn scoped(pool: &ThreadPoolExecutor, n: u64) {
+    pool.scope(|scope| (0..n).for_each(|item| scope.execute(move || add(item)).expect("the pool is open")));
 }
 
 fn read_all<P: Pool>(pool: &P, n: u64) {
@@ -93,6 +102,13 @@ fn map() -> Case {
         }
     }
     Case::new("executor", "map over 100,000 numbers", Goal::Of("rayon", 3.0))
+        .timed(
+            Lisle,
+            "lisle",
+            lists(move |pool: &ThreadPoolExecutor| {
+                pool.map(ITEMS.iter(), step).into_vec().expect("a call does not panic")
+            }),
+        )
         .timed(Peer, "rayon", lists(move |rayon: &Rayon| rayon.pool.install(|| ITEMS.par_iter().map(step).collect())))
         .timed(
             Peer,
@@ -114,6 +130,14 @@ fn map() -> Case {
 /// A future and its promise in one thread.
 fn future() -> Case {
     Case::new("executor", "a future made, set and read", Goal::Of("futures", 1.0))
+        .timed(Lisle, "lisle", |n| {
+            repeat(n, || {
+                let promise = Promise::new();
+                let future = promise.future();
+                promise.set(black_box(1_u64)).expect("it is set once");
+                black_box(future.result().expect("it has been set"));
+            })
+        })
         .timed(Peer, "futures", |n| {
             repeat(n, || {
                 let (sender, mut receiver) = oneshot::channel();

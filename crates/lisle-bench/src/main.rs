@@ -56,6 +56,7 @@ struct Options {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    lisle::process::init(&[&process::VALUE, &process::SHARED]);
     procspawn::init();
     // SAFETY: the first thread has started none.
     unsafe { pools::limit_blocking(executor::WORKERS) };

@@ -12,6 +12,7 @@ use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::RemoteHandle;
 use futures::task::SpawnExt;
+use lisle::executor::{Future, ThreadPoolExecutor};
 
 /// Some workers who make calls.
 pub(crate) trait Pool: Sized + 'static {
@@ -48,6 +49,31 @@ pub(crate) fn add(item: u64) {
 pub(crate) fn tiny(item: u64) -> u64 {
     add(item);
     item
+}
+
+impl Pool for ThreadPoolExecutor {
+    type Answer = Future<u64>;
+
+    fn new(workers: usize) -> ThreadPoolExecutor {
+        ThreadPoolExecutor::with_max_workers(workers).expect("there are workers")
+    }
+
+    fn execute(&self, call: impl FnOnce() + Send + 'static) {
+        self.execute(call).expect("the pool is open");
+    }
+
+    fn run(&self, n: u64) {
+        (0..n).for_each(|item| Pool::execute(self, move || add(item)));
+        self.join().expect("nobody interrupts");
+    }
+
+    fn submit(&self, item: u64) -> Self::Answer {
+        self.submit(move || tiny(item)).expect("the pool is open")
+    }
+
+    fn result(answer: Self::Answer) -> u64 {
+        answer.result().expect("every call ends")
+    }
 }
 
 /// Counts the calls of a round that are still to be made, for pools that cannot be joined.

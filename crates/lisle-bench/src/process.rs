@@ -4,9 +4,11 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use ipc_channel::ipc::IpcSharedMemory;
+use lisle::executor::Function;
+use lisle::process::{ProcessPoolExecutor, SharedBuffer};
 
 use crate::child::{number, or_nothing};
-use crate::harness::Role::Peer;
+use crate::harness::Role::{Lisle, Peer};
 use crate::harness::{Case, Goal, Plan, kept};
 
 const WORKERS: usize = 2;
@@ -24,6 +26,16 @@ fn checked<B: AsRef<[u8]>>(message: B) -> B {
 pub(crate) fn cases() -> Vec<Case> {
     let small = Case::new("process pool", "100 bytes there and back", Goal::Best(1.0))
         .timed(
+            Lisle,
+            "lisle",
+            kept(own_pool, |pool, n| {
+                (0..n).for_each(|_| {
+                    let call = pool.call(VALUE, MESSAGE[..SMALL].to_vec()).expect("the pool is open");
+                    checked(call.result().expect("the call ends"));
+                })
+            }),
+        )
+        .timed(
             Peer,
             "procspawn",
             kept(pool, |pool, n| {
@@ -35,6 +47,17 @@ pub(crate) fn cases() -> Vec<Case> {
         )
         .measured(Peer, "multiprocessing", python(SMALL, false));
     let large = Case::new("process pool", "1 MiB there and back, by shared memory", Goal::Best(1.0))
+        .timed(
+            Lisle,
+            "lisle",
+            kept(own_pool, |pool, n| {
+                (0..n).for_each(|_| {
+                    let message = SharedBuffer::copy_of(&MESSAGE).expect("there is memory");
+                    let call = pool.call(SHARED, message).expect("the pool is open");
+                    checked(&*call.result().expect("the call ends"));
+                })
+            }),
+        )
         .timed(
             Peer,
             "procspawn",
@@ -61,6 +84,17 @@ pub(crate) fn cases() -> Vec<Case> {
         .measured(Peer, "multiprocessing", python(LARGE, true))
         .measured(Peer, "multiprocessing, by value", python(LARGE, false));
     [small, large].map(|case| case.longer(4).at_most(9)).into()
+}
+
+/// What the processes of lisle's pool are asked.
+pub(crate) const VALUE: Function<Vec<u8>, Vec<u8>> = Function::new("a message", checked);
+pub(crate) const SHARED: Function<SharedBuffer, SharedBuffer> = Function::new("a shared message", |message| {
+    checked(&*message);
+    message
+});
+
+fn own_pool() -> ProcessPoolExecutor {
+    ProcessPoolExecutor::with_max_workers(WORKERS).expect("processes can be started")
 }
 
 fn pool() -> procspawn::Pool {

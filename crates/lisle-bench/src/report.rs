@@ -64,6 +64,7 @@ pub(crate) fn outcomes(case: &Case, samples: &[Vec<Vec<f64>>], load: Share) -> V
 }
 
 impl Outcome {
+    /// Lisle's row that counts: the first, where it has several ways.
     fn ours(&self) -> Option<&Row> {
         self.rows.iter().find(|row| row.role == Role::Lisle)
     }
@@ -77,26 +78,30 @@ impl Outcome {
         peers.min_by(|a, b| a.median.total_cmp(&b.median))
     }
 
-    fn ratio(&self) -> Option<f64> {
-        Some(self.ours()?.median / self.rival()?.median)
+    fn ratio(&self, row: &Row) -> Option<f64> {
+        Some(row.median / self.rival()?.median)
     }
 
-    fn against_rival(&self) -> Option<String> {
-        let ratio = self.ratio()?;
+    fn against_rival(&self, row: &Row) -> Option<String> {
+        let ratio = self.ratio(row)?;
         // Small ratios are told to more places, as they are what is remarkable.
         let places = if ratio < 0.1 { 3 } else { 2 };
         Some(format!("{ratio:.places$} × {}", self.rival()?.name))
     }
 
     pub(crate) fn verdict(&self) -> Option<Verdict> {
-        let ours = self.ours()?.median;
+        let ours = self.ours()?;
         let text = |number| value(self.unit, number);
         let (met, reached, wanted) = match self.goal {
             Goal::None => return None,
-            Goal::Best(most) => (self.ratio()? <= most, self.against_rival()?, format!("≤ {most} × the best peer")),
-            Goal::Of(name, most) => (self.ratio()? <= most, self.against_rival()?, format!("≤ {most} × {name}")),
-            Goal::AtMost(most) => (ours <= most, text(ours), format!("≤ {}", text(most))),
-            Goal::AtLeast(least) => (ours >= least, text(ours), format!("≥ {}", text(least))),
+            Goal::Best(most) => {
+                (self.ratio(ours)? <= most, self.against_rival(ours)?, format!("≤ {most} × the best peer"))
+            }
+            Goal::Of(name, most) => {
+                (self.ratio(ours)? <= most, self.against_rival(ours)?, format!("≤ {most} × {name}"))
+            }
+            Goal::AtMost(most) => (ours.median <= most, text(ours.median), format!("≤ {}", text(most))),
+            Goal::AtLeast(least) => (ours.median >= least, text(ours.median), format!("≥ {}", text(least))),
         };
         Some(Verdict { met, reached, wanted })
     }
@@ -106,7 +111,7 @@ impl Outcome {
         let mut text = format!("{}\n", style(format!("{} · {}", self.group, self.case)).bold());
         for row in &self.rows {
             let note = match row.role {
-                Role::Lisle if self.unit == Unit::Nanos => self.against_rival().unwrap_or_default(),
+                Role::Lisle if self.unit == Unit::Nanos => self.against_rival(row).unwrap_or_default(),
                 Role::Floor => "floor".to_owned(),
                 Role::Lisle | Role::Peer => String::new(),
             };
