@@ -56,7 +56,7 @@ struct Options {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    lisle::process::init(&[&process::VALUE, &process::SHARED]);
+    lisle::process::init(&[&process::VALUE, &process::SHARED, &process::ATTACH, &process::IN_PLACE]);
     procspawn::init();
     // SAFETY: the first thread has started none.
     unsafe { pools::limit_blocking(executor::WORKERS) };

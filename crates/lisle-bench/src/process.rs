@@ -1,11 +1,12 @@
 //! Handing messages to a pool of two processes, and getting them back.
 
+use std::cell::RefCell;
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use ipc_channel::ipc::IpcSharedMemory;
 use lisle::executor::Function;
-use lisle::process::{ProcessPoolExecutor, SharedBuffer};
+use lisle::process::{ProcessPoolExecutor, SharedBuffer, SharedMemory};
 
 use crate::child::{number, or_nothing};
 use crate::harness::Role::{Lisle, Peer};
@@ -50,6 +51,20 @@ pub(crate) fn cases() -> Vec<Case> {
         .timed(
             Lisle,
             "lisle",
+            kept(sharing_pool, |(pool, memory), n| {
+                let mut answer = vec![0; LARGE];
+                (0..n).for_each(|_| {
+                    memory.write(0, &MESSAGE).expect("it is long enough");
+                    let call = pool.call(IN_PLACE, ()).expect("the pool is open");
+                    call.result().expect("the call ends");
+                    memory.read(0, &mut answer).expect("it is long enough");
+                    checked(&answer);
+                })
+            }),
+        )
+        .timed(
+            Lisle,
+            "lisle, a buffer each time",
             kept(own_pool, |pool, n| {
                 (0..n).for_each(|_| {
                     let message = SharedBuffer::copy_of(&MESSAGE).expect("there is memory");
@@ -92,6 +107,24 @@ pub(crate) const SHARED: Function<SharedBuffer, SharedBuffer> = Function::new("a
     checked(&*message);
     message
 });
+
+/// The memory that both sides have, as a process of the pool knows it.
+static MEMORY: OnceLock<SharedMemory> = OnceLock::new();
+
+pub(crate) const ATTACH: Function<SharedMemory, ()> = Function::new("attach", |memory| drop(MEMORY.set(memory)));
+pub(crate) const IN_PLACE: Function<(), ()> = Function::new("a message in place", |()| {
+    thread_local!(static COPY: RefCell<Vec<u8>> = RefCell::new(vec![0; LARGE]));
+    COPY.with_borrow_mut(|copy| {
+        MEMORY.get().expect("it was attached before").read(0, copy).expect("it is long enough");
+        checked(copy);
+    });
+});
+
+fn sharing_pool() -> (ProcessPoolExecutor, SharedMemory) {
+    let memory = SharedMemory::new(LARGE).expect("there is memory");
+    let pool = ProcessPoolExecutor::builder().max_workers(WORKERS).initializer(ATTACH, memory.clone()).build();
+    (pool.expect("processes can be started"), memory)
+}
 
 fn own_pool() -> ProcessPoolExecutor {
     ProcessPoolExecutor::with_max_workers(WORKERS).expect("processes can be started")
