@@ -3,7 +3,7 @@
 use super::wire;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mprotect, munmap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ops::Deref;
 use std::ptr::NonNull;
@@ -31,6 +31,15 @@ impl Mapping {
         let start = unsafe { mmap(ptr::null_mut(), length, access, flags, file, 0)? };
         let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("a mapping at address 0"))?;
         Ok(Mapping { start, length })
+    }
+
+    /// Nothing can be written through this mapping any more.
+    fn forbid_writing(&self) -> io::Result<()> {
+        if self.length > 0 {
+            // SAFETY: it is our mapping, and nobody has a `&mut` into it.
+            unsafe { mprotect(self.start.as_ptr().cast(), self.length, MprotectFlags::READ)? };
+        }
+        Ok(())
     }
 
     pub(super) fn start(&self) -> NonNull<u8> {
@@ -66,7 +75,9 @@ pub(super) fn fixed(name: &std::ffi::CStr, length: usize, flags: MapFlags) -> io
 /// Without these, whoever else has the file could cut it off under a mapping, and each look at that would
 /// be a `SIGBUS`.
 const LENGTH_STAYS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
-const CONTENT_STAYS: SealFlags = LENGTH_STAYS.union(SealFlags::WRITE);
+/// Nobody can begin to write any more.
+const CONTENT_STAYS: SealFlags = LENGTH_STAYS.union(SealFlags::FUTURE_WRITE);
+const NO_WRITING: SealFlags = SealFlags::WRITE.union(SealFlags::FUTURE_WRITE);
 
 /// The mapping of a memory file that somebody has sent, who could have sent anything.
 pub(super) fn received(file: &OwnedFd, seals: SealFlags) -> Result<Mapping, String> {
@@ -76,16 +87,19 @@ pub(super) fn received(file: &OwnedFd, seals: SealFlags) -> Result<Mapping, Stri
     }
     let length = fstat(file).map_err(|error| error.to_string())?.st_size;
     let length = usize::try_from(length).map_err(|_| "the shared memory that came has no length")?;
-    let writable = !has.contains(SealFlags::WRITE);
-    let access = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
-    Mapping::new(file, length, access, MapFlags::SHARED)
+    let (access, flags) = match has.intersects(NO_WRITING) {
+        false => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED),
+        // What was written is there, and is going to be read.
+        true => (ProtFlags::READ, MapFlags::SHARED | MapFlags::POPULATE),
+    };
+    Mapping::new(file, length, access, flags)
         .map_err(|error| format!("the shared memory that came cannot be mapped: {error}"))
 }
 
 /// Bytes that processes read in one place: made once, then the same for ever, for everybody.
 ///
 /// Sending it, as an argument, a value or an item of a channel, sends a handle; nothing is copied. The
-/// system itself sees to it that nobody can change the bytes any more, so they can be borrowed as a slice.
+/// system itself sees to it that no process can begin to change them, so they can be borrowed as a slice.
 ///
 /// # Examples
 /// ```
@@ -112,9 +126,9 @@ impl SharedBuffer {
         let (file, mapping) = fixed(c"lisle-buffer", length, MapFlags::POPULATE)?;
         // SAFETY: the mapping is that long, writable, and nobody else knows of the file yet.
         fill(unsafe { slice::from_raw_parts_mut(mapping.start.as_ptr(), length) });
-        drop(mapping); // the seal is refused while somebody could still write
+        mapping.forbid_writing()?;
+        // `WRITE` would say more, but has the system wait for milliseconds until nobody looks at a page.
         fcntl_add_seals(&file, CONTENT_STAYS | SealFlags::SEAL)?;
-        let mapping = Mapping::new(&file, length, ProtFlags::READ, MapFlags::SHARED | MapFlags::POPULATE)?;
         Ok(SharedBuffer { file: Arc::new(file), mapping: Arc::new(mapping) })
     }
 
@@ -131,8 +145,9 @@ impl Deref for SharedBuffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the mapping is that long and lives as long as `self`; the seals, which were set or
-        // looked for before it was made, keep every process from changing content or length.
+        // SAFETY: the mapping is that long and lives as long as `self`. The seals, which were set or looked
+        // for before, keep every process from changing the length, and from beginning to write; who has
+        // begun before is `filled` alone, which has ended.
         unsafe { slice::from_raw_parts(self.mapping.start.as_ptr(), self.mapping.length) }
     }
 }
@@ -268,7 +283,7 @@ impl Serialize for SharedMemory {
 impl<'de> Deserialize<'de> for SharedMemory {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SharedMemory, D::Error> {
         let file = wire::deserialize(deserializer)?;
-        if fcntl_get_seals(&file).is_ok_and(|has| has.contains(SealFlags::WRITE)) {
+        if fcntl_get_seals(&file).is_ok_and(|has| has.intersects(NO_WRITING)) {
             return Err(serde::de::Error::custom("the shared memory that came cannot be written to"));
         }
         let mapping = received(&file, LENGTH_STAYS).map_err(serde::de::Error::custom)?;
@@ -322,8 +337,7 @@ impl<T> Placed<T> {
     /// One that was made in another process of this program.
     pub(super) fn received(file: OwnedFd) -> Result<Placed<T>, String> {
         let mapping = received(&file, LENGTH_STAYS)?;
-        if mapping.length < size_of::<T>()
-            || fcntl_get_seals(file.as_fd()).is_ok_and(|has| has.contains(SealFlags::WRITE))
+        if mapping.length < size_of::<T>() || fcntl_get_seals(file.as_fd()).is_ok_and(|has| has.intersects(NO_WRITING))
         {
             return Err("the shared memory that came is of another kind".into());
         }

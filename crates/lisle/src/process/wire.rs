@@ -92,8 +92,16 @@ struct Bytes<'de> {
     floor: usize,
 }
 
+impl Bytes<'_> {
+    #[inline(always)]
+    fn look_down(&self) -> postcard::Result<()> {
+        let deep = self.floor.abs_diff(stack_pointer()) > DEEPEST;
+        if deep { Err(postcard::Error::SerdeDeCustom) } else { Ok(()) }
+    }
+}
+
 /// Where the stack is, about.
-#[inline(never)]
+#[inline(always)]
 fn stack_pointer() -> usize {
     let here = 0_u8;
     std::hint::black_box(&raw const here).addr()
@@ -104,7 +112,10 @@ impl<'de> Flavor<'de> for Bytes<'de> {
     type Source = &'de [u8];
 
     fn pop(&mut self) -> postcard::Result<u8> {
-        Ok(self.try_take_n(1)?[0])
+        let (&first, rest) = self.rest.split_first().ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
+        self.look_down()?;
+        self.rest = rest;
+        Ok(first)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -114,9 +125,7 @@ impl<'de> Flavor<'de> for Bytes<'de> {
     // Whatever can be nested without end takes a byte for each nesting.
     fn try_take_n(&mut self, count: usize) -> postcard::Result<&'de [u8]> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
-        if self.floor.abs_diff(stack_pointer()) > DEEPEST {
-            return Err(postcard::Error::SerdeDeCustom);
-        }
+        self.look_down()?;
         self.rest = rest;
         Ok(taken)
     }
