@@ -34,7 +34,7 @@ use std::{error, fmt};
 /// [`shutdown`](ProcessPoolExecutor::shutdown): what was submitted is run.
 ///
 /// A panic in a call goes to its [`Future`], and the process goes on. A process that ends in the middle of
-/// a call, killed by the system for instance, fails that call with [`BrokenProcessPool`]. The pool is
+/// a call, killed by the system for instance, fails that call with [`BrokenProcessPool`](super::BrokenProcessPool). The pool is
 /// broken then, and whatever is pending fails too, unless it was made to
 /// [replace](ProcessPoolBuilder::replace_workers) its workers.
 ///
@@ -65,10 +65,11 @@ pub struct ProcessPoolExecutor {
 /// What can be said of a [`ProcessPoolExecutor`] before it is made.
 ///
 /// # Examples
-/// ```no_run
+/// ```
 /// use lisle::process::ProcessPoolExecutor;
 ///
 /// let pool = ProcessPoolExecutor::builder().max_workers(2).replace_workers(true).retries(3).build().unwrap();
+/// assert_eq!(pool.max_workers(), 2);
 /// ```
 #[must_use = "a builder makes no pool until it is told to build one"]
 #[derive(Debug)]
