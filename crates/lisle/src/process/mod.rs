@@ -34,6 +34,29 @@
 //!   thread ends that has started it.
 //! - When its function has returned, its threads that are not daemons finish before it ends.
 
+//!
+//! # Many calls
+//! [`ProcessPoolExecutor`] keeps processes for calls to come, and is used as a pool of threads is. It can
+//! go on when one of its processes is killed.
+//!
+//! # Talking
+//! | type | what |
+//! |---|---|
+//! | [`channel()`] | items from many to one, with handles in them if need be |
+//! | [`ProcessQueue`] | items from many to many, at most so many at a time, with an end |
+//! | [`SharedBuffer`] | bytes that all may read, in one place |
+//! | [`SharedMemory`] | bytes that all may read and write, in one place |
+//! | [`SharedLock`] | one at a time, and the next is told if a holder has died |
+//!
+//! All of them can be part of arguments, values and items. Their waits can be timed and interrupted, and
+//! show up like those of this process alone. None of them is left unusable by a process that is killed,
+//! wherever it was.
+//!
+//! # Who is trusted
+//! What comes over a channel, or from a process as its answer, is checked: bytes that are no packet, or no
+//! value of the type, are an error, and cost no more than a packet may take. Shared locks, queues and
+//! memory are for processes that mean well, which those of one program should.
+
 // | file | what it knows |
 // |---|---|
 // | `registered` | the functions, and `init` |
