@@ -66,11 +66,12 @@
 // | `channel` | channels |
 // | `memory`, `lock` | memory and locks that processes share |
 // | `pool`, `crew` | `ProcessPoolExecutor` and its processes |
-// | `queue`, `queue_error` | a queue that processes share |
+// | `queue`, `queue_error`, `bell` | a queue that processes share |
 // | `packet` | packets over sockets |
 // | `wire`, `why` | values as bytes |
 // | `error` | what can go wrong |
 
+mod bell;
 mod channel;
 mod child;
 mod crew;

@@ -12,13 +12,14 @@
 //! - Who finds nothing first says that he wants something, then silences the bell, in this order: the next
 //!   change rings again.
 
+use super::bell::{bell, ring, silence};
 use super::lock::RawLock;
 use super::memory::Placed;
 use super::queue_error::{QueueGetError, QueuePutError};
 use super::wire;
 use crate::park::outside::Outside;
 use crate::park::{Kind, Label, Limit, Site, Wait, WaitError, key_of, park, spin};
-use rustix::event::{EventfdFlags, PollFlags, eventfd};
+use rustix::event::PollFlags;
 use rustix::fd::{AsFd, OwnedFd};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -93,10 +94,6 @@ unsafe impl<T> Sync for ProcessQueue<T> {}
 
 /// How many bytes of items there may be, unless something else is said.
 const RING: usize = 1 << 20;
-
-fn bell() -> io::Result<Arc<OwnedFd>> {
-    Ok(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
-}
 
 impl<T> ProcessQueue<T> {
     /// A queue for at most so many items, which may take a megabyte together.
@@ -323,15 +320,6 @@ impl Drop for Held<'_> {
         // SAFETY: made by `hold` on this thread, which it does not leave.
         unsafe { self.0.give_back() };
     }
-}
-
-fn ring(bell: &OwnedFd) {
-    // Refused only if it has been rung 2⁶⁴ times.
-    let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
-}
-
-fn silence(bell: &OwnedFd) {
-    let _ = rustix::io::read(bell, &mut [0; 8]); // refused if it does not ring
 }
 
 /// How much memory a queue takes.
