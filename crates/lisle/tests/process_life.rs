@@ -52,6 +52,17 @@ const MIDDLE_RETURNS: Function<bool, ()> = Function::new("middle returns", |daem
     println!("{}", sleeper.pid().unwrap());
 });
 
+/// Ignores the ends of children, as a program may that was started so; then has two.
+const CARELESS: Function<(), (u64, Option<i32>)> = Function::new("careless", |()| {
+    // SAFETY: nothing is run when the signal comes.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    let sum = process::spawn(SUM, vec![1, 2]).unwrap().join_for(LONG).unwrap();
+    let sleeper = process::spawn(SLEEP, ()).unwrap();
+    sleeper.kill();
+    assert!(matches!(sleeper.join_for(LONG), Err(JoinError::Ended(_) | JoinError::NoInit(_))));
+    (sum, sleeper.exit_status().and_then(|status| status.code()))
+});
+
 #[derive(serde::Deserialize)]
 struct Unserialisable;
 
@@ -87,6 +98,7 @@ fn main() {
         &ODD_VALUE,
         &MIDDLE,
         &MIDDLE_RETURNS,
+        &CARELESS,
     ]);
     run(&[
         ("a_value_comes_out_once", a_value_comes_out_once),
@@ -105,6 +117,7 @@ fn main() {
         ("daemons_end_with_a_killed_parent", daemons_end_with_a_killed_parent),
         ("the_end_of_the_starting_thread_ends_nobody", the_end_of_the_starting_thread_ends_nobody),
         ("the_end_of_a_process_waits_for_its_processes", the_end_of_a_process_waits_for_its_processes),
+        ("ends_are_seen_that_the_system_does_not_keep", ends_are_seen_that_the_system_does_not_keep),
         ("a_child_inherits_nothing", a_child_inherits_nothing),
         ("nothing_is_left_behind", nothing_is_left_behind),
     ]);
@@ -313,6 +326,13 @@ fn the_end_of_a_process_waits_for_its_processes() {
         middle.join_for(LONG).unwrap();
         until("the inner process has ended", || !runs(sleeper));
     }
+}
+
+fn ends_are_seen_that_the_system_does_not_keep() {
+    let careless = process::spawn(CARELESS, ()).unwrap();
+    let told = careless.join_for(LONG / 2);
+    careless.kill();
+    assert_eq!(told.unwrap(), (3, Some(255)));
 }
 
 fn a_child_inherits_nothing() {

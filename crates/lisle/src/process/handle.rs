@@ -286,7 +286,8 @@ impl<R> Process<R> {
 
     /// The process's exit code, or the signal that ended it
     /// ([`ExitStatusExt::signal`](std::os::unix::process::ExitStatusExt::signal)), once it has ended. The
-    /// code is 101 if its function panicked.
+    /// code is 101 if its function panicked, and 255 if this process ignores `SIGCHLD`, so that the system
+    /// does not tell.
     pub fn exit_status(&self) -> Option<ExitStatus> {
         self.shared.status.get().copied()
     }

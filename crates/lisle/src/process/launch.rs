@@ -5,12 +5,13 @@ use super::packet::{ReceiveFault, SendFault, Socket, Tag, Waiting};
 use super::wire::Encoded;
 use crate::park::outside::Outside;
 use crate::park::{Kind, Limit, Subject, Wait, WaitError, key_of, park, spin};
-use rustix::event::PollFlags;
+use rustix::event::{EventfdFlags, PollFlags, eventfd};
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::panic::Location;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -55,6 +56,9 @@ pub(super) struct Plan {
 
 /// How long a child may take to get to `init`, unless something else is said.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// The exit code of a child that has ended, nobody knows how.
+const NOT_KNOWN: i32 = 255;
 
 /// A child that others may signal while its life is being followed.
 pub(super) struct Handle {
@@ -127,7 +131,11 @@ impl Live {
         drop(command); // and with it our copy of the child's end
         let mut child = Abort(Some(child));
         let pid = child.0.as_ref().expect("just put").id();
-        let pidfd = pidfd_open(pid_of(pid), PidfdFlags::empty())?;
+        let pidfd = match pidfd_open(pid_of(pid), PidfdFlags::empty()) {
+            // It has ended, and the system has not kept it for us: what is as readable as its end.
+            Err(Errno::SRCH) => eventfd(1, EventfdFlags::CLOEXEC)?,
+            opened => opened?,
+        };
         Ok(Live {
             handle: Arc::new(Handle { pid, pidfd }),
             socket: ours,
@@ -169,11 +177,8 @@ impl Live {
             if let Some(status) = self.ended {
                 return Ok(News::Ended(status));
             }
-            if !std::mem::take(&mut first) {
-                self.ended = self.child.try_wait().unwrap_or(None);
-                if self.ended.is_some() {
-                    continue; // what it told last
-                }
+            if !std::mem::take(&mut first) && self.look().is_some() {
+                continue; // what it told last
             }
             match self.wait(closed, interruptible) {
                 Err(WaitError::TimedOut) => {
@@ -214,7 +219,7 @@ impl Live {
             let mut wait = Wait::new(Kind::Process, &self, Location::caller(), Some(until));
             (wait.interruptible, wait.outside) = (false, Some(Outside::Ready(&end)));
             park(key_of(&self), &wait, || true);
-            self.ended = self.child.try_wait().unwrap_or(None);
+            self.look();
         }
     }
 
@@ -260,12 +265,21 @@ impl Live {
         })
     }
 
+    /// How the child has ended, if it has.
+    fn look(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            // Refused if there is no such child any more: somebody else has asked, or this process ignores
+            // `SIGCHLD`, so that the system keeps no status.
+            self.ended = self.child.try_wait().unwrap_or(Some(ExitStatus::from_raw(NOT_KNOWN << 8)));
+        }
+        self.ended
+    }
+
     /// Kills the child and waits for its end, which is near then.
     pub(super) fn put_down(&mut self) -> ExitStatus {
         self.handle.signal(Signal::KILL);
         loop {
-            if let Some(status) = self.ended.or_else(|| self.child.try_wait().unwrap_or(None)) {
-                self.ended = Some(status);
+            if let Some(status) = self.look() {
                 return status;
             }
             let _ = self.wait(true, false);
