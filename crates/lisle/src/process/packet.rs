@@ -199,7 +199,10 @@ impl Socket {
         let mut buffer = BUFFER.try_with(RefCell::take).unwrap_or_default();
         buffer.resize(HEAD + LONGEST_INLINE, 0);
         let used = self.receive_into(&mut buffer).map(use_it);
-        let _ = BUFFER.try_with(|place| place.replace(buffer));
+        // One that a long payload has made long is not kept.
+        if buffer.capacity() <= 2 * (HEAD + LONGEST_INLINE) {
+            let _ = BUFFER.try_with(|place| place.replace(buffer));
+        }
         used
     }
 
@@ -210,9 +213,9 @@ impl Socket {
         let came = loop {
             match recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
                 Ok(came) => break came,
-                Err(Errno::INTR) => {}
+                // The other end closed without having read all, which is told once, and before what it sent.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 Err(Errno::AGAIN) => return Err(ReceiveFault::Empty),
-                Err(Errno::CONNRESET) => return Err(ReceiveFault::Closed),
                 Err(error) => return Err(ReceiveFault::System(error.into())),
             }
         };
@@ -460,6 +463,24 @@ mod tests {
         assert!(decode::<Vec<u64>>(&lie, Vec::new()).is_err());
         assert!(decode::<String>(&lie, Vec::new()).is_err());
         assert!(decode::<BTreeMap<u8, u8>>(&lie, Vec::new()).is_err());
+    }
+
+    #[test]
+    fn an_end_that_has_not_read_all_has_sent_what_it_sent() {
+        let (ours, theirs) = Socket::pair().unwrap();
+        ours.try_send(Tag::Item, 1, &Encoded::default()).unwrap();
+        theirs.try_send(Tag::Item, 2, &Encoded::default()).unwrap();
+        drop(theirs);
+        assert_eq!(ours.try_receive(|packet| packet.number).unwrap(), 2);
+        assert!(matches!(ours.try_receive(|_| ()), Err(ReceiveFault::Closed)));
+    }
+
+    #[test]
+    fn a_long_payload_is_not_kept() {
+        let (ours, theirs) = Socket::pair().unwrap();
+        theirs.try_send(Tag::Item, 1, &Encoded { bytes: vec![7; 10 << 20], descriptors: Vec::new() }).unwrap();
+        assert_eq!(ours.try_receive(|packet| packet.payload.len()).unwrap(), 10 << 20);
+        assert!(BUFFER.with_borrow(Vec::capacity) < 1 << 20);
     }
 
     #[test]
