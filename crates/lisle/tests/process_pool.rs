@@ -2,7 +2,7 @@
 
 mod process_support;
 
-use lisle::executor::{BuildError, Executor, Function, Future, FutureError, Pending, State, SubmitError};
+use lisle::executor::{BuildError, Executor, Function, Future, FutureError, OnFull, Pending, State, SubmitError};
 use lisle::process::{
     self, BrokenProcessPool, Builder, Output, ProcessPoolError, ProcessPoolExecutor, Sender, SharedBuffer, channel,
 };
@@ -11,7 +11,7 @@ use process_support::{LONG, children, descriptors, run, runs, signal, until};
 use serde::{Serialize, Serializer};
 use std::io::{BufRead, BufReader};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
 const PANIC: Function<String, ()> = Function::new("panic", |text| panic!("{text}"));
@@ -29,6 +29,8 @@ const COPY: Function<SharedBuffer, SharedBuffer> =
     Function::new("copy", |bytes| SharedBuffer::copy_of(&bytes).unwrap());
 const GLASS: Function<Glass, ()> = Function::new("glass", |_| ());
 const GLASS_BACK: Function<(), Glass> = Function::new("glass back", |()| Glass);
+const HOT_BACK: Function<(), Hot> = Function::new("hot back", |()| Hot);
+const NAP: Function<u64, ()> = Function::new("nap", |millis| thread::sleep(Duration::from_millis(millis)));
 const UNKNOWN: Function<(), ()> = Function::new("unknown", |()| ());
 /// Makes a pool, has it stuck, tells the worker's number, and is stuck itself.
 const OWNER: Function<(), ()> = Function::new("owner", |()| {
@@ -49,15 +51,40 @@ impl Serialize for Glass {
     }
 }
 
+#[derive(Debug, serde::Deserialize)]
+struct Hot;
+
+impl Serialize for Hot {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("it is too hot")
+    }
+}
+
 fn main() {
     if std::env::var_os("TEST_BEFORE_INIT").is_some() {
         std::thread::sleep(Duration::from_secs(600));
     }
-    process::init(&[&SQUARE, &PANIC, &PID, &STUCK, &ABORT, &SET, &GET, &REFUSE, &COPY, &GLASS, &GLASS_BACK, &OWNER]);
+    process::init(&[
+        &SQUARE,
+        &PANIC,
+        &PID,
+        &STUCK,
+        &ABORT,
+        &SET,
+        &GET,
+        &REFUSE,
+        &COPY,
+        &GLASS,
+        &GLASS_BACK,
+        &HOT_BACK,
+        &NAP,
+        &OWNER,
+    ]);
     run(&[
         ("results_are_right", results_are_right),
         ("one_interface", one_interface),
         ("bad_input", bad_input),
+        ("a_map_keeps_its_limit_in_a_full_pool", a_map_keeps_its_limit_in_a_full_pool),
         ("a_panic_fails_its_call", a_panic_fails_its_call),
         ("a_killed_worker_breaks_the_pool", a_killed_worker_breaks_the_pool),
         ("a_killed_worker_is_replaced", a_killed_worker_is_replaced),
@@ -125,6 +152,15 @@ fn bad_input() {
     assert!(matches!(error, ProcessPoolError::Initializer(process::StartError::NotRegistered("unknown"))));
 }
 
+fn a_map_keeps_its_limit_in_a_full_pool() {
+    let pool = ProcessPoolExecutor::builder().max_workers(1).max_pending(1, OnFull::Block).build().unwrap();
+    let mut all = pool.map(NAP, [5_000; 3]).limit(Duration::from_millis(50));
+    let start = Instant::now();
+    assert!(matches!(all.next(), Some(Err(FutureError::TimedOut))));
+    assert!(start.elapsed() < Duration::from_secs(4), "it waited for room");
+    assert!(all.next().is_none());
+}
+
 fn a_panic_fails_its_call() {
     let pool = ProcessPoolExecutor::with_max_workers(1).unwrap();
     let pid = pool.call(PID, ()).unwrap().result_for(LONG).unwrap();
@@ -134,6 +170,10 @@ fn a_panic_fails_its_call() {
     assert_eq!(failure.message(), "no more paper");
     assert!(failure.location().unwrap().contains("process_pool.rs"), "{failure}");
     assert_eq!(pool.call(PID, ()).unwrap().result_for(LONG).unwrap(), pid, "the process goes on");
+    let failure = pool.call(HOT_BACK, ()).unwrap().exception_for(LONG).unwrap().unwrap();
+    assert!(failure.is_panic(), "{failure}");
+    assert_eq!(failure.message(), "it is too hot");
+    assert_eq!(pool.call(PID, ()).unwrap().result_for(LONG).unwrap(), pid, "nor does this end it");
 }
 
 fn a_killed_worker_breaks_the_pool() {

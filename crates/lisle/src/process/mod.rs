@@ -65,7 +65,7 @@
 // | `handle` | `Process` and its builder |
 // | `channel` | channels |
 // | `memory`, `lock` | memory and locks that processes share |
-// | `pool`, `crew` | `ProcessPoolExecutor` and its processes |
+// | `pool`, `map`, `crew` | `ProcessPoolExecutor` and its processes |
 // | `queue`, `queue_error`, `bell` | a queue that processes share |
 // | `packet` | packets over sockets |
 // | `wire`, `why` | values as bytes |
@@ -79,6 +79,7 @@ mod error;
 mod handle;
 mod launch;
 mod lock;
+mod map;
 mod memory;
 mod packet;
 mod pool;
@@ -94,8 +95,9 @@ pub use error::{ChildPanic, JoinError, StartError};
 pub use handle::{Builder, Process, create, spawn};
 pub use launch::Output;
 pub use lock::{Recovered, SharedLock, SharedLockError, SharedLockGuard};
+pub use map::ProcessMap;
 pub use memory::{OutOfRange, SharedBuffer, SharedMemory};
-pub use pool::{ProcessMap, ProcessPoolBuilder, ProcessPoolError, ProcessPoolExecutor};
+pub use pool::{ProcessPoolBuilder, ProcessPoolError, ProcessPoolExecutor};
 pub use queue::ProcessQueue;
 pub use queue_error::{QueueGetError, QueuePutError};
 pub use registered::{Registered, init};

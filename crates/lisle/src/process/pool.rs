@@ -9,16 +9,16 @@ use super::child::call_room;
 use super::crew::{Crew, Trouble};
 use super::error::StartError;
 use super::launch::{ANSWER_WITHIN, Output, Plan};
+use super::map::ProcessMap;
 use super::registered::{Lookup, look_up};
 use super::wire::{self, Encoded};
 use crate::executor::{
-    self, Executor, Failure, Function, Future, FutureError, OnFull, Pending, RunningCall, ShutdownError, SubmitError,
+    self, CallOptions, Executor, Failure, Function, Future, OnFull, Pending, RunningCall, ShutdownError, SubmitError,
     ThreadPoolExecutor,
 };
 use crate::park::WaitError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -229,6 +229,20 @@ impl ProcessPoolExecutor {
         A: Serialize + 'static,
         R: DeserializeOwned + Send + 'static,
     {
+        self.call_within(function, argument, None)
+    }
+
+    #[track_caller]
+    pub(super) fn call_within<A, R>(
+        &self,
+        function: Function<A, R>,
+        argument: A,
+        limit: Option<Instant>,
+    ) -> Result<Future<R>, SubmitError>
+    where
+        A: Serialize + 'static,
+        R: DeserializeOwned + Send + 'static,
+    {
         let name = function.name();
         let call = prepare(function, &argument).map_err(|error| match error {
             StartError::NotRegistered(name) => SubmitError::NotRegistered { name },
@@ -245,7 +259,8 @@ impl ProcessPoolExecutor {
                 failure.end_call()
             }
         };
-        self.threads.call().name(name).submit(run)
+        let options = self.threads.call().name(name);
+        limit.into_iter().fold(options, CallOptions::deadline).submit(run)
     }
 
     /// Calls `function` with each of `items` and gives the results in their order.
@@ -261,14 +276,7 @@ impl ProcessPoolExecutor {
         R: DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        ProcessMap {
-            pool: self,
-            function,
-            items: Some(items.into_iter()),
-            under_way: VecDeque::new(),
-            limit: None,
-            deadline: None,
-        }
+        ProcessMap::new(self, function, items.into_iter())
     }
 
     /// How many processes there may be.
@@ -388,90 +396,6 @@ impl fmt::Debug for ProcessPoolExecutor {
             .field("pids", &self.pids())
             .field("pending", &self.pending())
             .finish_non_exhaustive()
-    }
-}
-
-/// The results of [`map`](ProcessPoolExecutor::map), in order. Dropping it cancels what has not begun.
-#[must_use = "nothing is called before the iterator is asked"]
-pub struct ProcessMap<'pool, A, R, I> {
-    pool: &'pool ProcessPoolExecutor,
-    function: Function<A, R>,
-    items: Option<I>,
-    under_way: VecDeque<Result<Future<R>, SubmitError>>,
-    limit: Option<Duration>,
-    deadline: Option<Instant>,
-}
-
-impl<A, R, I> ProcessMap<'_, A, R, I> {
-    /// How long all results may take, from when the iterator is first asked.
-    ///
-    /// # On timeout
-    /// The iterator gives [`FutureError::TimedOut`], then no more, and what has not begun is cancelled.
-    pub fn limit(mut self, limit: Duration) -> Self {
-        self.limit = Some(limit);
-        self
-    }
-
-    fn give_up(&mut self) {
-        self.items = None;
-        for future in self.under_way.drain(..).flatten() {
-            future.cancel();
-        }
-    }
-}
-
-impl<A, R, I> Iterator for ProcessMap<'_, A, R, I>
-where
-    A: Serialize + 'static,
-    R: DeserializeOwned + Send + 'static,
-    I: Iterator<Item = A>,
-{
-    type Item = Result<R, FutureError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(limit) = self.limit.take() {
-            self.deadline = Instant::now().checked_add(limit);
-        }
-        while let Some(items) = &mut self.items
-            && self.under_way.len() < 4 * self.pool.max_workers()
-        {
-            let submitted = items.next().map(|item| self.pool.call(self.function, item));
-            if !matches!(submitted, Some(Ok(_))) {
-                self.items = None;
-            }
-            self.under_way.extend(submitted);
-        }
-        let result = match self.under_way.pop_front()? {
-            Ok(future) => {
-                let result = match self.deadline {
-                    Some(deadline) => future.result_until(deadline),
-                    None => future.result(),
-                };
-                if result.is_err() {
-                    future.cancel();
-                }
-                result
-            }
-            Err(SubmitError::Interrupted) => Err(FutureError::Interrupted),
-            Err(SubmitError::Broken(failure)) => Err(FutureError::Failed(failure)),
-            Err(error) => Err(FutureError::Failed(Failure::new(error))),
-        };
-        if result.is_err() {
-            self.give_up();
-        }
-        Some(result)
-    }
-}
-
-impl<A, R, I> Drop for ProcessMap<'_, A, R, I> {
-    fn drop(&mut self) {
-        self.give_up();
-    }
-}
-
-impl<A, R, I> fmt::Debug for ProcessMap<'_, A, R, I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProcessMap").field("under_way", &self.under_way.len()).finish_non_exhaustive()
     }
 }
 

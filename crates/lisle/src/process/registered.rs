@@ -59,9 +59,9 @@ where
         let name = Function::name(self);
         let argument = wire::decode(argument, descriptors)
             .map_err(|reason| Trouble::Wire(format!("the argument of {name:?} cannot be read: {reason}")))?;
-        let value = catch_unwind(AssertUnwindSafe(|| self.call(argument)))
-            .map_err(|payload| Trouble::Panicked(Panic::caught(payload)))?;
-        wire::encode(&value, room)
+        // The value's `Serialize` and `Drop` are the user's as much as the function.
+        catch_unwind(AssertUnwindSafe(|| wire::encode(&self.call(argument), room)))
+            .map_err(|payload| Trouble::Panicked(Panic::caught(payload)))?
             .map_err(|reason| Trouble::Wire(format!("the value of {name:?} cannot be sent back: {reason}")))
     }
 
