@@ -85,7 +85,12 @@ pub(super) fn received(file: &OwnedFd, seals: SealFlags) -> Result<Mapping, Stri
     if !has.contains(seals) {
         return Err("the shared memory that came can be changed where it must not".into());
     }
-    let length = fstat(file).map_err(|error| error.to_string())?.st_size;
+    let stat = fstat(file).map_err(|error| error.to_string())?;
+    let length = stat.st_size;
+    // A hole takes memory as soon as somebody looks at it: who sends what is only read has spent it.
+    if has.intersects(NO_WRITING) && stat.st_blocks.saturating_mul(512) < length {
+        return Err("the shared memory that came is not all there".into());
+    }
     let length = usize::try_from(length).map_err(|_| "the shared memory that came has no length")?;
     let (access, flags) = match has.intersects(NO_WRITING) {
         false => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED),
@@ -356,5 +361,23 @@ impl<T> Placed<T> {
     /// Keeps the mapping for ever.
     pub(super) fn leak(&mut self) {
         self.mapping.length = 0; // there is nothing left to unmap
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_of_holes_is_refused() {
+        // A quarter of a gigabyte that nobody has spent.
+        let file = memfd_create(c"holes", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+        ftruncate(&file, 1 << 28).unwrap();
+        fcntl_add_seals(&file, CONTENT_STAYS).unwrap();
+        assert!(received(&file, CONTENT_STAYS).is_err());
+        for length in [0, 1, 4095, 4097, 3 << 20] {
+            let buffer = SharedBuffer::filled(length, |_| ()).unwrap();
+            assert_eq!(received(&buffer.file, CONTENT_STAYS).unwrap().length(), length);
+        }
     }
 }
