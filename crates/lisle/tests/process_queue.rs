@@ -47,6 +47,7 @@ fn main() {
         ("it_is_bounded", it_is_bounded),
         ("waits_end", waits_end),
         ("shutdown_ends_all_waits", shutdown_ends_all_waits),
+        ("who_needs_less_room_is_not_held_up", who_needs_less_room_is_not_held_up),
         ("bad_input", bad_input),
         ("who_is_killed_in_a_wait_is_not_missed", who_is_killed_in_a_wait_is_not_missed),
         ("who_is_killed_anywhere_is_not_missed", who_is_killed_anywhere_is_not_missed),
@@ -142,6 +143,28 @@ fn shutdown_ends_all_waits() {
     });
     assert!(queue.put(&1).unwrap_err().is_shut_down());
     assert!(queue.try_get().unwrap_err().is_shut_down());
+}
+
+fn who_needs_less_room_is_not_held_up() {
+    for _ in 0..20 {
+        let queue = ProcessQueue::<Vec<u8>>::with_bytes(1000, 100).unwrap();
+        queue.put(&vec![1; 19]).unwrap(); // with its length, 20
+        queue.put(&vec![1; 79]).unwrap();
+        thread::scope(|scope| {
+            let waits = |bytes: usize| {
+                let queue = &queue;
+                let puts = scope.spawn(move || queue.put_for(&vec![2; bytes], Duration::from_secs(5)));
+                until("it waits", || puts.thread().waits_for() == Some(lisle::Kind::QueuePut));
+                puts
+            };
+            let (large, small) = (waits(90), waits(9));
+            queue.get().unwrap();
+            small.join().unwrap().unwrap();
+            queue.get().unwrap();
+            queue.get().unwrap();
+            large.join().unwrap().unwrap();
+        });
+    }
 }
 
 fn bad_input() {

@@ -200,7 +200,7 @@ impl<T> ProcessQueue<T> {
     /// Puts in an item, with the lock held; false if there is no room.
     fn push(&self, item: &[u8]) -> bool {
         let header = self.header();
-        let (head, tail) = (header.head.load(Ordering::Relaxed), header.tail.load(Ordering::Relaxed));
+        let (head, tail) = self.counts();
         let count = tail.wrapping_sub(head);
         if count >= self.most {
             return false;
@@ -237,7 +237,7 @@ impl<T> ProcessQueue<T> {
     /// ruined by others: then the item is an error.
     fn pop(&self) -> Option<Result<Vec<u8>, QueueGetError>> {
         let header = self.header();
-        let (head, tail) = (header.head.load(Ordering::Relaxed), header.tail.load(Ordering::Relaxed));
+        let (head, tail) = self.counts();
         if tail == head {
             return None;
         }
@@ -266,6 +266,12 @@ impl<T> ProcessQueue<T> {
         Some(item)
     }
 
+    /// How many were ever taken out, and put in.
+    fn counts(&self) -> (u64, u64) {
+        let header = self.header();
+        (header.head.load(Ordering::Relaxed), header.tail.load(Ordering::Relaxed))
+    }
+
     /// Attempts with the lock held; waits for the bell between attempts, unless `limit` is none at all.
     fn repeat<R>(
         &self,
@@ -282,8 +288,7 @@ impl<T> ProcessQueue<T> {
             Side::Put => (Kind::QueuePut, &header.wants_room, &self.room_bell),
         };
         let watched = [(bell.as_fd(), PollFlags::IN)];
-        let mut wait = Wait::new(kind, &self.label, site, deadline);
-        wait.outside = Some(Outside::Ready(&watched));
+        let mut since = None;
         loop {
             let held = self.hold(limit, site)?;
             if let Some(done) = attempt() {
@@ -291,13 +296,18 @@ impl<T> ProcessQueue<T> {
             }
             wanted.store(true, Ordering::Relaxed);
             silence(bell);
-            let seen = (header.head.load(Ordering::Relaxed), header.tail.load(Ordering::Relaxed));
+            let seen = self.counts();
             drop(held);
-            let now = || (header.head.load(Ordering::Relaxed), header.tail.load(Ordering::Relaxed));
+            let changed = || self.counts() != seen;
             let late = deadline.is_some_and(|at| at <= Instant::now());
-            if late || spin::spin_until(|| (now() != seen).then_some(())).is_none() {
-                park(key_of(self), &wait, || now() == seen || late).settle()?;
-                wait.since.get_or_insert_with(Instant::now);
+            if late || spin::spin_until(|| changed().then_some(())).is_none() {
+                // Who needs more room than there is silences the bell for who needs less. So all look from
+                // time to time.
+                let mut wait = Wait::new(kind, &self.label, site, deadline);
+                (wait.outside, wait.since) = (Some(Outside::Ready(&watched)), since);
+                wait.overdue = Some(&changed);
+                since.get_or_insert_with(Instant::now);
+                park(key_of(self), &wait, || !changed() || late).settle()?;
             }
         }
     }
