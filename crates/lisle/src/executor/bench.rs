@@ -42,7 +42,12 @@ impl Bench {
         self.asleep.admit(usize::MAX);
     }
 
-    /// Waits until `take` finds something; `must_wait` says without a lock whether it would not.
+    /// The calling worker looks around from now on: [`sit`](Bench::sit) is to follow soon.
+    pub(super) fn look_around(&self) {
+        self.looking.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Waits, after [`look_around`](Bench::look_around), until `take` finds something; `must_wait` says without a lock whether it would not.
     pub(super) fn sit<R>(
         &self,
         mut wait: Wait<'_>,
@@ -52,7 +57,6 @@ impl Bench {
         wait.spin = false; // we do it here, where it can be seen
         let mut began = None;
         loop {
-            self.looking.fetch_add(1, Ordering::SeqCst);
             let found = spin::spin_at(Pace::Patient, || if must_wait() { None } else { take() });
             self.looking.fetch_sub(1, Ordering::SeqCst);
             if let Some(found) = found {
@@ -68,6 +72,7 @@ impl Bench {
             if let Some(found) = take() {
                 return Ok(found);
             }
+            self.look_around();
         }
     }
 }

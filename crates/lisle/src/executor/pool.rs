@@ -29,7 +29,7 @@ pub(super) struct Inner {
     pub(super) crew: Crew,
     pub(super) backlog: Backlog,
     /// Where workers sleep that have nothing to do.
-    bench: Bench,
+    pub(super) bench: Bench,
     /// Where threads wait for room in the backlog.
     room: Gate,
     /// Where threads wait until all calls are over.
@@ -297,7 +297,7 @@ impl Inner {
         self.crew.call_came(|roster| self.hire(roster, self)).or_else(|error| self.nobody_came(error))
     }
 
-    /// Waits for a call; `None` if there will be no more.
+    /// Waits for a call, once the worker [looks around](Bench::look_around); `None` if there will be no more.
     pub(super) fn next_task(&self, limit: Limit) -> Result<Option<Task>, WaitError> {
         let take = || match self.backlog.try_get() {
             Ok(task) => Some(Some(task)),

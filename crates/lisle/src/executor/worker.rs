@@ -182,6 +182,8 @@ impl Worker {
     #[cold]
     fn rest(&self) -> Option<Task> {
         let (pool, member) = (&*self.pool, &*self.member);
+        // First of all: who has waited for the last call's result may be about to submit another.
+        pool.bench.look_around();
         if pool.crew.rest(member, self.calls.replace(0), || pool.backlog.puts()) {
             pool.all_is_quiet();
         }
@@ -201,7 +203,7 @@ impl Worker {
                 }
                 Ok(None) => return None,
                 Err(WaitError::TimedOut) if self.leave() => return None,
-                Err(_) => {}
+                Err(_) => pool.bench.look_around(),
             }
         }
     }

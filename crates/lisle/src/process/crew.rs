@@ -247,11 +247,12 @@ impl Crew {
         drop(live);
     }
 
-    /// Ends the processes that have nothing to do.
-    pub(super) fn dismiss(&self) {
+    /// Ends the processes that have nothing to do. One that has not gone by `limit` is killed.
+    pub(super) fn dismiss(&self, limit: Option<Instant>) {
         let idle = std::mem::take(&mut *self.idle.lock());
         idle.iter().for_each(Live::dismiss);
         let until = Instant::now() + FAREWELL;
+        let until = limit.map_or(until, |limit| limit.min(until));
         for live in idle {
             self.all.lock().retain(|handle| !Arc::ptr_eq(handle, &live.handle));
             live.see_off(until);
@@ -261,6 +262,6 @@ impl Crew {
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        self.dismiss();
+        self.dismiss(None);
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fmt, io, ptr, slice};
 
 /// A memory file in this process's memory.
@@ -105,6 +106,9 @@ pub(super) fn received(file: &OwnedFd, seals: SealFlags) -> Result<Mapping, Stri
 ///
 /// Sending it, as an argument, a value or an item of a channel, sends a handle; nothing is copied. The
 /// system itself sees to it that no process can begin to change them, so they can be borrowed as a slice.
+///
+/// The processes of a program trust each other in one thing: none sends a buffer that it has made by other
+/// means than this type, or that a process can still write to which it forked while it was filled.
 ///
 /// # Examples
 /// ```
@@ -250,11 +254,17 @@ impl SharedMemory {
     /// # Errors
     /// If there are not that many.
     pub fn read(&self, offset: usize, bytes: &mut [u8]) -> Result<(), OutOfRange> {
-        let from = self.at(offset, bytes.len())?;
-        // SAFETY: `at` says that the bytes are in the mapping; `bytes` is memory of this process alone.
-        // Another process may write at the same time, which no process can help: a copy of bytes of
-        // which any value is right.
-        unsafe { ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), bytes.len()) };
+        let (words, skip) = self.words(offset, bytes.len())?;
+        let (head, rest) = bytes.split_at_mut(first_part(skip, bytes.len()));
+        let mut words = words.iter();
+        if !head.is_empty() {
+            let word = words.next().expect("there is one for each part").load(Ordering::Relaxed).to_ne_bytes();
+            head.copy_from_slice(&word[skip..skip + head.len()]);
+        }
+        for (part, word) in rest.chunks_mut(WORD).zip(words) {
+            let word = word.load(Ordering::Relaxed).to_ne_bytes();
+            part.copy_from_slice(&word[..part.len()]);
+        }
         Ok(())
     }
 
@@ -263,20 +273,59 @@ impl SharedMemory {
     /// # Errors
     /// If they do not all have a place there; nothing is written then.
     pub fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), OutOfRange> {
-        let to = self.at(offset, bytes.len())?;
-        // SAFETY: as in `read`.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+        let (words, skip) = self.words(offset, bytes.len())?;
+        let (head, rest) = bytes.split_at(first_part(skip, bytes.len()));
+        let mut words = words.iter();
+        if !head.is_empty() {
+            put_in(words.next().expect("there is one for each part"), skip, head);
+        }
+        let (whole, tail) = rest.as_chunks::<WORD>();
+        for (part, word) in whole.iter().zip(&mut words) {
+            word.store(u64::from_ne_bytes(*part), Ordering::Relaxed);
+        }
+        if !tail.is_empty() {
+            put_in(words.next().expect("there is one for each part"), 0, tail);
+        }
         Ok(())
     }
 
-    fn at(&self, offset: usize, count: usize) -> Result<*mut u8, OutOfRange> {
+    /// The words in which the bytes are, and how many bytes of the first come before them.
+    ///
+    /// All that is safe reaches the memory by these words only, so that threads of one process that use
+    /// the same bytes at the same time do not race.
+    fn words(&self, offset: usize, count: usize) -> Result<(&[AtomicU64], usize), OutOfRange> {
         let length = self.len();
-        match offset.checked_add(count) {
-            // SAFETY: the place is in the mapping, or right behind it.
-            Some(end) if end <= length => Ok(unsafe { self.mapping.start.as_ptr().add(offset) }),
-            _ => Err(OutOfRange { offset, count, length }),
+        let end = offset.checked_add(count).filter(|&end| end <= length);
+        let end = end.ok_or(OutOfRange { offset, count, length })?;
+        if count == 0 {
+            return Ok((&[], 0));
         }
+        let (first, behind) = (offset / WORD, end.div_ceil(WORD));
+        // SAFETY: a mapping begins at a page and is whole pages, so the words are aligned and in it; it
+        // lives as long as `self`. Nobody has a `&mut` to the bytes: who uses `as_mut_slice` answers for it.
+        let words = unsafe {
+            let start = self.mapping.start.as_ptr().cast::<AtomicU64>().add(first);
+            slice::from_raw_parts(start, behind - first)
+        };
+        Ok((words, offset % WORD))
     }
+}
+
+const WORD: usize = size_of::<u64>();
+
+/// How many of `count` bytes are in the first word, if that is not theirs from its beginning on.
+fn first_part(skip: usize, count: usize) -> usize {
+    if skip == 0 { 0 } else { count.min(WORD - skip) }
+}
+
+/// Changes some bytes of a word and leaves the others, whoever changes those.
+fn put_in(word: &AtomicU64, skip: usize, bytes: &[u8]) {
+    let change = |word: u64| {
+        let mut changed = word.to_ne_bytes();
+        changed[skip..skip + bytes.len()].copy_from_slice(bytes);
+        u64::from_ne_bytes(changed)
+    };
+    let (Ok(_) | Err(_)) = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| Some(change(word)));
 }
 
 impl Serialize for SharedMemory {
@@ -379,5 +428,43 @@ mod tests {
             let buffer = SharedBuffer::filled(length, |_| ()).unwrap();
             assert_eq!(received(&buffer.file, CONTENT_STAYS).unwrap().length(), length);
         }
+    }
+
+    #[test]
+    fn every_piece_is_written_and_read_where_it_is() {
+        const LENGTH: usize = 40;
+        let memory = SharedMemory::new(LENGTH).unwrap();
+        let mut model = [0u8; LENGTH];
+        for offset in 0..=LENGTH {
+            for count in 0..=LENGTH - offset {
+                let bytes: Vec<u8> = (0..count).map(|n| (offset * 7 + count * 3 + n) as u8).collect();
+                memory.write(offset, &bytes).unwrap();
+                model[offset..offset + count].copy_from_slice(&bytes);
+                let (mut all, mut part) = ([0; LENGTH], vec![0; count]);
+                memory.read(0, &mut all).unwrap();
+                memory.read(offset, &mut part).unwrap();
+                assert_eq!((all, part), (model, bytes));
+            }
+        }
+        assert!(memory.write(LENGTH, &[1]).is_err() && memory.read(usize::MAX, &mut [0]).is_err());
+    }
+
+    #[test]
+    fn threads_that_write_beside_each_other_leave_each_other_alone() {
+        let memory = SharedMemory::new(16).unwrap();
+        std::thread::scope(|scope| {
+            for place in 0..4 {
+                let memory = &memory;
+                scope.spawn(move || {
+                    for n in 0..10_000u32 {
+                        let mine = [n as u8, place as u8, (n >> 8) as u8];
+                        memory.write(3 * place, &mine).unwrap();
+                        let mut back = [0; 3];
+                        memory.read(3 * place, &mut back).unwrap();
+                        assert_eq!(back, mine);
+                    }
+                });
+            }
+        });
     }
 }

@@ -347,7 +347,7 @@ impl ProcessPoolExecutor {
     /// Those of [`ThreadPoolExecutor::shutdown`].
     #[track_caller]
     pub fn shutdown(&self) -> Result<(), ShutdownError> {
-        self.threads.shutdown().inspect(|()| self.crew.dismiss())
+        self.threads.shutdown().inspect(|()| self.crew.dismiss(None))
     }
 
     /// [`shutdown`](ProcessPoolExecutor::shutdown) with a choice, waiting for at most `limit`;
@@ -360,7 +360,8 @@ impl ProcessPoolExecutor {
     /// `StillRunning`, and those of `shutdown`.
     #[track_caller]
     pub fn shutdown_for(&self, pending: Pending, limit: Duration) -> Result<(), ShutdownError> {
-        self.threads.shutdown_for(pending, limit).inspect(|()| self.crew.dismiss())
+        let until = Instant::now().checked_add(limit);
+        self.threads.shutdown_for(pending, limit).inspect(|()| self.crew.dismiss(until))
     }
 
     /// [`shutdown_for`](ProcessPoolExecutor::shutdown_for), with the limit as a point in time.
@@ -369,7 +370,7 @@ impl ProcessPoolExecutor {
     /// As `shutdown_for`.
     #[track_caller]
     pub fn shutdown_until(&self, pending: Pending, limit: Instant) -> Result<(), ShutdownError> {
-        self.threads.shutdown_until(pending, limit).inspect(|()| self.crew.dismiss())
+        self.threads.shutdown_until(pending, limit).inspect(|()| self.crew.dismiss(Some(limit)))
     }
 }
 
