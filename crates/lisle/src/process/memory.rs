@@ -261,9 +261,13 @@ impl SharedMemory {
             let word = words.next().expect("there is one for each part").load(Ordering::Relaxed).to_ne_bytes();
             head.copy_from_slice(&word[skip..skip + head.len()]);
         }
-        for (part, word) in rest.chunks_mut(WORD).zip(words) {
-            let word = word.load(Ordering::Relaxed).to_ne_bytes();
-            part.copy_from_slice(&word[..part.len()]);
+        let (whole, tail) = rest.as_chunks_mut::<WORD>();
+        for (part, word) in whole.iter_mut().zip(&mut words) {
+            *part = word.load(Ordering::Relaxed).to_ne_bytes();
+        }
+        if !tail.is_empty() {
+            let word = words.next().expect("there is one for each part").load(Ordering::Relaxed).to_ne_bytes();
+            tail.copy_from_slice(&word[..tail.len()]);
         }
         Ok(())
     }
