@@ -60,11 +60,23 @@
 //! [`queue`] has queues for any number of threads at both ends, bounded or not, with tasks that can
 //! be waited for, and an end.
 //!
+//! # Having others do it
+//! [`executor`] has pools of threads, and futures that can be waited for with limits, combined,
+//! cancelled, and awaited.
+//!
+//! ```
+//! use lisle::executor::ThreadPoolExecutor;
+//!
+//! let pool = ThreadPoolExecutor::new();
+//! let answer = pool.submit(|| 6 * 7).unwrap();
+//! assert_eq!(answer.result().unwrap(), 42);
+//! ```
+//!
 //! # Later
 //! A [`Timer`](timer::Timer) makes a call when its time has come, or again and again.
 //!
 //! # What is not seen
-//! Deadlock detection knows the locks, joins and queues of this crate. A wait for something else (a
+//! Deadlock detection knows the locks, joins, futures and pools of this crate. A wait for something else (a
 //! `std` mutex, a pipe, another process) ends a chain that it follows. A thread remembers eight read
 //! locks at a time. A queue, event or semaphore has no owner: nobody can be proven to be the one
 //! who ends such a wait.

@@ -465,3 +465,14 @@ fn workers_without_a_call_wait_for_nobody() {
     }
     assert!(published("idle").is_empty(), "{:?}", published("idle"));
 }
+
+#[test]
+fn a_scope_whose_calls_wait_for_a_lock_that_its_thread_holds() {
+    let pool = ThreadPoolExecutor::with_max_workers(1).unwrap();
+    let lock = Mutex::named((), "ledger");
+    let _held = lock.lock();
+    let future = pool.scope(|scope| scope.submit(|| lock.lock_interruptible().unwrap_err().to_string()).unwrap());
+    let text = future.result().unwrap();
+    assert!(text.starts_with("deadlock: 2 threads wait for each other"), "{text}");
+    assert!(text.contains("mutex \"ledger\"") && text.contains("of the scope made at"), "{text}");
+}

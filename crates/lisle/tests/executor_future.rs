@@ -277,3 +277,14 @@ fn failures() {
     let payload = catch_unwind(AssertUnwindSafe(|| again.resume())).unwrap_err();
     assert_eq!(payload.downcast_ref(), Some(&text), "the payload is gone, the message is not");
 }
+
+#[test]
+fn an_interrupt_for_a_promise_is_not_left_for_what_comes_next() {
+    let promise = Promise::new();
+    let future = promise.future();
+    assert!(promise.set_running());
+    assert!(future.interrupt());
+    promise.set(1).unwrap();
+    assert!(!thread::interrupted(), "it was for the making of that value");
+    assert_eq!(future.result().unwrap(), 1);
+}

@@ -66,8 +66,8 @@ impl Arena {
         })
     }
 
-    /// Has threads do everything that there is to do, until it is over.
-    fn fill(self: &Arc<Arena>) -> Vec<JoinHandle<()>> {
+    /// Has threads do everything that there is to do, until it is over; or all but starting threads.
+    fn fill(self: &Arc<Arena>, with_threads: bool) -> Vec<JoinHandle<()>> {
         let roles: [fn(&Arena); 4] = [
             |arena| {
                 *arena.mutexes[0].lock() += 1;
@@ -104,12 +104,21 @@ impl Arena {
             };
             Builder::new().name(format!("fighter-{number}")).spawn(run).unwrap()
         };
-        roles.into_iter().enumerate().map(begin).collect()
+        let roles = roles.into_iter().take(if with_threads { 4 } else { 2 });
+        let fighters: Vec<_> = roles.enumerate().map(begin).collect();
+        assert!(fighters.iter().all(|fighter| fighter.thread().native_id().is_some()), "they have begun");
+        fighters
     }
 }
 
 /// The promises to a child.
 fn child_goes_on(lost: &[JoinHandle<()>]) {
+    child_is_well(lost);
+    child_starts_threads();
+}
+
+/// Those that hold also when a thread was just beginning or ending at the fork.
+fn child_is_well(lost: &[JoinHandle<()>]) {
     let me = thread::current();
     assert_eq!(thread::enumerate(), std::slice::from_ref(&me));
     assert_eq!((thread::active_count(), thread::main_thread()), (1, me.clone()));
@@ -131,8 +140,12 @@ fn child_goes_on(lost: &[JoinHandle<()>]) {
     assert!(changed.wait_for(&mut mutex.lock(), Duration::from_micros(100)).unwrap_err().is_timed_out());
     thread::park_timeout(Duration::from_micros(100));
     thread::sleep(Duration::from_micros(100));
+}
 
-    // Threads start, contend, and are joined.
+/// Threads start, contend, and are joined. A thread that begins or ends holds a lock of `std` for a moment,
+/// and who is forked in that moment can start none.
+fn child_starts_threads() {
+    let (me, mutex, changed) = (thread::current(), Mutex::new(1), Condvar::new());
     let local = Local::new(|| Cell::new(0));
     thread::scope(|s| {
         let others: Vec<_> = (0..2)
@@ -154,23 +167,23 @@ fn child_goes_on(lost: &[JoinHandle<()>]) {
     assert_eq!(thread::enumerate(), [me]);
 }
 
-#[test]
 fn five_hundred_forks_under_full_contention() {
-    let arena = Arena::new();
-    let fighters = arena.fill();
-    for _ in 0..500 {
-        let before = arena.turns.load(Ordering::Relaxed);
-        in_child(|| child_goes_on(&fighters));
-        // The parent goes on too: nothing that was held across the fork is held still.
-        while arena.turns.load(Ordering::Relaxed) == before {
-            thread::yield_now();
+    for (with_threads, child) in [(true, child_is_well as fn(&[JoinHandle<()>])), (false, child_goes_on)] {
+        let arena = Arena::new();
+        let fighters = arena.fill(with_threads);
+        for _ in 0..250 {
+            let before = arena.turns.load(Ordering::Relaxed);
+            in_child(|| child(&fighters));
+            // The parent goes on too: nothing that was held across the fork is held still.
+            while arena.turns.load(Ordering::Relaxed) == before {
+                thread::yield_now();
+            }
         }
+        arena.over.store(true, Ordering::Relaxed);
+        fighters.iter().for_each(|fighter| fighter.join().unwrap());
     }
-    arena.over.store(true, Ordering::Relaxed);
-    fighters.iter().for_each(|fighter| fighter.join().unwrap());
 }
 
-#[test]
 fn a_thread_that_forks_is_main_in_the_child() {
     let forks = Builder::new().name("forks".into()).daemon(true).spawn(|| {
         in_child(|| {
@@ -181,7 +194,6 @@ fn a_thread_that_forks_is_main_in_the_child() {
     forks.unwrap().join().unwrap();
 }
 
-#[test]
 fn a_thread_that_forks_has_finished_once_it_exits_the_child() {
     let forks = thread::spawn(|| {
         in_child(|| {
@@ -198,7 +210,6 @@ fn a_thread_that_forks_has_finished_once_it_exits_the_child() {
     forks.join().unwrap();
 }
 
-#[test]
 fn a_child_may_fork_in_turn() {
     in_child(|| {
         let (mutex, never) = (Mutex::new(()), Condvar::new());
@@ -211,7 +222,6 @@ fn a_child_may_fork_in_turn() {
     });
 }
 
-#[test]
 fn a_lock_that_was_held_is_not_free_in_the_child() {
     let mutex = Mutex::named((), "held at the fork");
     thread::scope(|s| {
@@ -224,7 +234,6 @@ fn a_lock_that_was_held_is_not_free_in_the_child() {
     });
 }
 
-#[test]
 fn the_exit_of_a_child_waits_for_nobody_lost() {
     let over = Arc::new(AtomicBool::new(false));
     let runs_on = thread::spawn({
@@ -243,4 +252,25 @@ fn the_exit_of_a_child_waits_for_nobody_lost() {
     over.store(true, Ordering::Release);
     runs_on.thread().unpark();
     runs_on.join().unwrap();
+}
+
+/// One after the other: `std` has locks of its own, which a thread that begins takes for a moment. A child
+/// that is forked in that moment can start no threads.
+#[test]
+fn forks() {
+    let cases = [
+        ("five_hundred_forks_under_full_contention", five_hundred_forks_under_full_contention as fn()),
+        ("a_thread_that_forks_is_main_in_the_child", a_thread_that_forks_is_main_in_the_child as fn()),
+        (
+            "a_thread_that_forks_has_finished_once_it_exits_the_child",
+            a_thread_that_forks_has_finished_once_it_exits_the_child as fn(),
+        ),
+        ("a_child_may_fork_in_turn", a_child_may_fork_in_turn as fn()),
+        ("a_lock_that_was_held_is_not_free_in_the_child", a_lock_that_was_held_is_not_free_in_the_child as fn()),
+        ("the_exit_of_a_child_waits_for_nobody_lost", the_exit_of_a_child_waits_for_nobody_lost as fn()),
+    ];
+    for (name, case) in cases {
+        println!("{name}");
+        case();
+    }
 }

@@ -262,6 +262,9 @@ impl<T> Core<T> {
                 Err(seen) => word = seen,
             }
         }
+        if word & PHASE == ASKED && ident_of(word) == current::ident() {
+            self.was_noticed(); // an interrupt that was not is not for what comes next; the value stands
+        }
         let phase = end.phase();
         // SAFETY: `SETTING` gives us the cell.
         unsafe {

@@ -145,8 +145,9 @@ impl<T> Future<T> {
     }
 
     /// Has `callback` called when the call is done, on the thread that completes or cancels it; here
-    /// and now if it is done already. Callbacks are called once each, in the order in which they came. A
-    /// panic in one goes to the [`excepthook`](crate::thread::excepthook), and the next is called.
+    /// and now if it is done already. Callbacks are called once each; those that came before it was done, in
+    /// the order in which they came. A panic in one goes to the [`excepthook`](crate::thread::excepthook),
+    /// and the next is called.
     ///
     /// A callback that blocks holds up the thread that runs it: a pool's worker, for one.
     ///

@@ -6,9 +6,11 @@ use super::failure::SubmitError;
 use super::future::Future;
 use super::pool::{Inner, ThreadPoolExecutor};
 use super::task::Task;
+use super::teams;
 use crate::park::sys::atomic::{AtomicUsize, Ordering};
 use crate::park::sys::{PlainLock, cheap_barrier};
-use crate::park::{Kind, Label, Limit, Site, Wait};
+use crate::park::wait::{Bond, Subject};
+use crate::park::{Kind, Label, Limit, Owner, Site, Wait};
 use crate::queue::gate::Gate;
 use std::fmt;
 use std::marker::PhantomData;
@@ -30,6 +32,7 @@ pub struct Scope<'scope, 'env: 'scope> {
 /// How many calls of a scope there are, and how many are left of.
 struct Count {
     label: Label,
+    pool: u32,
     begun: AtomicUsize,
     over: AtomicUsize,
     gate: Gate,
@@ -64,6 +67,18 @@ impl Count {
     }
 }
 
+/// Whoever runs the scope's calls, or will, is one of the pool's workers. Which of them is not told, so
+/// the wait is hopeless only when all of them are.
+impl Subject for Count {
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "of the scope {}", self.label)
+    }
+
+    fn owners(&self, _: Kind, found: &mut dyn FnMut(Owner)) {
+        teams::of(self.pool, &mut |ident| found(Owner::any(1, ident, Bond::MayRun)));
+    }
+}
+
 impl ThreadPoolExecutor {
     /// Calls `f` with a scope in which calls can be submitted that borrow, waits until they are all
     /// over, and returns what `f` returned. A worker of the pool that opens a scope runs itself what of
@@ -94,8 +109,13 @@ impl ThreadPoolExecutor {
         F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
     {
         let site = Location::caller();
-        let count =
-            Count { label: Label::new(site), begun: AtomicUsize::new(0), over: AtomicUsize::new(0), gate: Gate::new() };
+        let count = Count {
+            label: Label::new(site),
+            pool: self.inner.id,
+            begun: AtomicUsize::new(0),
+            over: AtomicUsize::new(0),
+            gate: Gate::new(),
+        };
         let scope = Scope {
             pool: &self.inner,
             count: Arc::new(count),
@@ -183,7 +203,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
             if self.count.is_over() {
                 return;
             }
-            let mut wait = Wait::new(Kind::PoolJoin, &self.count.label, site, None);
+            let mut wait = Wait::new(Kind::PoolJoin, &*self.count, site, None);
             (wait.interruptible, wait.unfailing) = (false, true);
             let attempt = |_| (!must_wait()).then_some(());
             self.count.gate.wait(wait, attempt, must_wait).expect("nothing can fail this wait");
