@@ -21,7 +21,7 @@ use super::report::{self, Confidence, Link, Report, Waiter};
 use super::site::Site;
 use super::sys::{PlainGuard, PlainLock};
 use super::wait::{Bond, Owner, Subject, Wait};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
@@ -35,7 +35,9 @@ pub(crate) struct Waiting {
     pub(crate) site: Site,
     pub(crate) since: Instant,
     pub(crate) deadline: Option<Instant>,
-    pub(crate) owners: Vec<Owner>,
+    /// Each with the number of the need that it is for. See `graph.rs`.
+    pub(super) owners: Vec<(usize, Owner)>,
+    pub(super) needs: usize,
     /// What executor's call the thread runs, see [`Link::running`].
     pub(crate) running: Option<String>,
     interruptible: bool,
@@ -67,20 +69,25 @@ fn wait_in<'a>(_: &'a Queue, key: usize, record: &'a Record) -> Option<(&'a Node
 
 fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
     let (node, wait) = wait_in(queue, key, record)?;
-    let mut owners = Vec::new();
-    let mut grouped = HashSet::new();
-    wait.subject.owners(wait.kind, &mut |owner: Owner| {
-        if owner.group == 0 || grouped.insert((owner.group, owner.ident)) {
-            owners.push(owner);
-        }
-    });
+    let (mut owners, mut needs) = (Vec::new(), 0);
+    let (mut groups, mut grouped) = (HashMap::new(), HashSet::new());
+    let mut add = |owner: Owner| {
+        let need = match owner.group {
+            0 => needs,
+            group if grouped.insert((group, owner.ident)) => *groups.entry(group).or_insert(needs),
+            _ => return, // told twice
+        };
+        needs = needs.max(need + 1);
+        owners.push((need, owner));
+    };
+    wait.subject.owners(wait.kind, &mut add);
     if wait.kind == Kind::RwLockRead {
         // Readers do not pass a writer that waits: they depend on it as on a holder.
         for other in queue.of_key(key).take_while(|other| !std::ptr::eq(*other, node)) {
             // SAFETY: `other` is queued in the bucket whose lock we hold.
             let (other_wait, other_record) = unsafe { (&*other.wait, &*other.record) };
             if other_wait.kind == Kind::RwLockWrite {
-                owners.push(Owner::queues(other_record.ident()));
+                add(Owner::queues(other_record.ident()));
             }
         }
     }
@@ -94,6 +101,7 @@ fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
         since: node.since,
         deadline: wait.deadline,
         owners,
+        needs,
         running: running.map(|label| match label.name() {
             Some(name) => format!("call {name:?}"),
             None => format!("the call submitted at {}", label.site()),
@@ -196,7 +204,7 @@ impl Waiting {
 
     /// The wait as far as nothing but its owners can end it.
     fn lasting(mut self) -> Option<Waiting> {
-        for owner in &mut self.owners {
+        for (_, owner) in &mut self.owners {
             if matches!(owner.bond, Bond::Took(_)) {
                 owner.ident = 0; // anybody may release it
             }
@@ -303,7 +311,7 @@ fn name_of(ident: u32) -> String {
     }
 }
 
-/// How many of the things that a wait depends on a line tells of.
+/// How many of a wait's needs a line tells of.
 const NAMED: usize = 8;
 
 /// A line for each thread that keeps the process alive, with what it waits for.
@@ -314,10 +322,9 @@ pub(crate) fn describe_wait(record: &Arc<Record>) -> String {
     let age = report::Age(waiting.since.elapsed());
     let mut line =
         format!("{who} has waited {age} for {} {}, in a call at {}", waiting.kind, waiting.object, waiting.site);
-    // One owner for each thing that is needed, and how many could do it in its place.
-    let (needs, count) = graph::needs(&waiting.owners);
-    let mut told: Vec<Option<(Owner, usize)>> = vec![None; count];
-    for (&owner, need) in waiting.owners.iter().zip(needs) {
+    // One owner for each need, and how many could do it in its place.
+    let mut told: Vec<Option<(Owner, usize)>> = vec![None; waiting.needs];
+    for &(need, owner) in &waiting.owners {
         match &mut told[need] {
             Some((_, others)) => *others += 1,
             first => *first = Some((owner, 0)),
@@ -331,11 +338,13 @@ pub(crate) fn describe_wait(record: &Arc<Record>) -> String {
             n => line += &format!(" or one of {n} other threads"),
         }
     }
-    if count > NAMED {
-        line += &format!(" and {} more", count - NAMED);
+    if told.len() > NAMED {
+        line += &format!(" and {} more", told.len() - NAMED);
     }
     line
 }
 
+#[cfg(all(test, not(loom)))]
+pub(super) mod testing;
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -69,7 +69,7 @@ pub(super) fn search(start: &Shared, look_up: LookUp<'_>) -> Found {
 
 struct Graph {
     nodes: Vec<Node>,
-    /// Where each thread that was come by has its node; `None` if it goes on without anybody's help.
+    /// Where each thread that was seen to wait has its node; `None` if it depends on nobody.
     places: HashMap<u32, Option<usize>>,
     /// An owner of the first wait that has ended.
     orphan: Option<Owner>,
@@ -79,8 +79,7 @@ struct Graph {
 struct Node {
     record: Shared,
     waiting: Waiting,
-    /// Which of the wait's needs each of its owners is for.
-    needs: Vec<usize>,
+    /// Which of the wait's needs are met.
     met: Vec<bool>,
     unmet: usize,
     /// To those owners that were not alive when they were looked at.
@@ -91,8 +90,8 @@ struct Node {
 
 #[derive(Clone, Copy)]
 struct Edge {
-    owner: Owner,
     need: usize,
+    owner: Owner,
     to: usize,
 }
 
@@ -107,24 +106,12 @@ impl Node {
     }
 }
 
-/// The number of the need that each owner is for, and of needs.
-pub(super) fn needs(owners: &[Owner]) -> (Vec<usize>, usize) {
-    let (mut count, mut groups) = (0, HashMap::new());
-    let needs = owners.iter().map(|owner| {
-        let need = if owner.group == 0 { count } else { *groups.entry(owner.group).or_insert(count) };
-        count = count.max(need + 1);
-        need
-    });
-    (needs.collect(), count)
-}
-
 impl Graph {
     /// Gives a thread with its wait a place, if it has one and that depends on anybody.
     fn enter(&mut self, record: &Shared, waiting: Option<Waiting>) -> Option<usize> {
-        let node = waiting.filter(|waiting| !waiting.owners.is_empty()).map(|waiting| {
-            let (needs, unmet) = needs(&waiting.owners);
-            let (met, edges, needed_by) = (vec![false; unmet], Vec::new(), Vec::new());
-            Node { record: record.clone(), waiting, needs, met, unmet, edges, needed_by }
+        let node = waiting.filter(|waiting| waiting.needs > 0).map(|waiting| {
+            let (unmet, edges, needed_by) = (waiting.needs, Vec::new(), Vec::new());
+            Node { record: record.clone(), waiting, met: vec![false; unmet], unmet, edges, needed_by }
         });
         let place = node.is_some().then_some(self.nodes.len());
         self.nodes.extend(node);
@@ -134,26 +121,22 @@ impl Graph {
 
     /// Follows a wait to its owners.
     fn expand(&mut self, place: usize, look_up: LookUp<'_>) {
-        let owners = self.nodes[place].waiting.owners.clone();
-        // Who does not wait is soon told: a pool with a thread at work costs this much and no more.
+        let owners = std::mem::take(&mut self.nodes[place].waiting.owners);
         let found: Vec<Option<Shared>> = {
             let registry = registry::lock();
-            owners.iter().map(|owner| registry.get(owner.ident).cloned()).collect()
+            owners.iter().map(|(_, owner)| registry.get(owner.ident).cloned()).collect()
         };
-        for (i, (owner, found)) in owners.iter().zip(&found).enumerate() {
-            let runs = found.as_ref().is_none_or(|record| record.waiting_on.load(Ordering::Acquire) == 0);
-            if runs {
-                self.places.entry(owner.ident).or_insert(None);
+        // Who does not wait is soon told: a pool with a thread at work costs this much and no more.
+        let start = self.nodes[0].record.ident(); // which waits, and may be too late for the registry
+        for ((need, owner), found) in owners.iter().zip(&found).filter(|((_, owner), _)| owner.ident != start) {
+            if found.as_ref().is_none_or(|record| record.waiting_on.load(Ordering::Acquire) == 0) {
+                self.meet(place, *need);
             }
             if place == 0 && found.is_none() && matches!(owner.bond, Bond::Holds(_) | Bond::Took(_)) {
                 self.orphan = Some(*owner);
             }
-            if self.is_known_alive(owner.ident) {
-                self.meet(place, self.nodes[place].needs[i]);
-            }
         }
-        for (i, (&owner, found)) in owners.iter().zip(&found).enumerate() {
-            let need = self.nodes[place].needs[i];
+        for (&(need, owner), found) in owners.iter().zip(&found) {
             if self.nodes[place].met[need] {
                 continue;
             }
@@ -164,20 +147,13 @@ impl Graph {
             };
             match to.filter(|&to| self.nodes[to].is_dead()) {
                 Some(to) => {
-                    self.nodes[place].edges.push(Edge { owner, need, to });
+                    self.nodes[place].edges.push(Edge { need, owner, to });
                     self.nodes[to].needed_by.push((place, need));
                 }
                 None => self.meet(place, need),
             }
         }
-    }
-
-    fn is_known_alive(&self, ident: u32) -> bool {
-        match self.places.get(&ident) {
-            Some(Some(place)) => !self.nodes[*place].is_dead(),
-            Some(None) => true,
-            None => false,
-        }
+        self.nodes[place].waiting.owners = owners;
     }
 
     /// There is somebody for this need. Whoever turns out to be alive by that is there for others.
@@ -250,3 +226,6 @@ impl Graph {
         Deadlock { steps: steps.collect(), cycle }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

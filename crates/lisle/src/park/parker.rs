@@ -132,6 +132,11 @@ impl Parker {
         }
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn sleeps(&self) -> bool {
+        self.word.load(Ordering::Acquire) == SLEEPING
+    }
+
     /// Grants the wait. To be called once, by who took the thread's node out of its bucket.
     pub(crate) fn grant(&self) {
         let before = self.word.swap(GRANTED, Ordering::AcqRel);

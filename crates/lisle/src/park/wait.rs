@@ -213,7 +213,7 @@ pub(crate) fn key_of<T: ?Sized>(at: &T) -> usize {
 
 /// A wait is looked at for deadlock when it has lasted this long. Whoever closes a cycle waits
 /// too, so the last wait of a cycle always sees it whole.
-pub(super) const DETECT_AFTER: Duration = Duration::from_millis(4);
+const DETECT_AFTER: Duration = Duration::from_millis(4);
 
 /// Waits at `key` for a grant, unless `validate` finds, under the bucket's lock, that there is
 /// nothing to wait for.

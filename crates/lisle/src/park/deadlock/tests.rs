@@ -1,135 +1,12 @@
 //! Waits with alternatives, on things whose owners the tests make up.
 
 use super::super::current;
-use super::super::{Label, Limit, Outcome, key_of, park, unpark_all};
+use super::super::{Label, Limit, Outcome};
+use super::testing::{SITE, Thing, Waited, Worker, until};
 use super::*;
-use std::panic::Location;
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
-
-/// A thing whose owners are what the test says.
-struct Thing {
-    name: &'static str,
-    owners: Mutex<Vec<Owner>>,
-    /// Set before those who wait are let go.
-    done: AtomicBool,
-}
-
-impl Subject for Thing {
-    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.name)
-    }
-
-    fn owners(&self, _kind: Kind, found: &mut dyn FnMut(Owner)) {
-        self.owners.lock().unwrap().iter().copied().for_each(found);
-    }
-}
-
-/// The line of the calls in `Thing::wait`.
-const SITE: Site = Location::caller();
-
-impl Thing {
-    fn new(name: &'static str) -> &'static Thing {
-        Box::leak(Box::new(Thing { name, owners: Mutex::default(), done: AtomicBool::new(false) }))
-    }
-
-    fn set_owners(&self, owners: impl IntoIterator<Item = Owner>) {
-        *self.owners.lock().unwrap() = owners.into_iter().collect();
-    }
-
-    /// `Ok` when the thing was finished.
-    fn wait(&self, limit: Limit) -> Result<(), Outcome> {
-        let mut wait = Wait::new(Kind::Future, self, SITE, limit.deadline());
-        let began = Instant::now();
-        loop {
-            match park(key_of(self), &wait, || !self.done.load(Ordering::Relaxed)) {
-                Outcome::Granted(_) => return Ok(()),
-                Outcome::Invalid if self.done.load(Ordering::Relaxed) => return Ok(()),
-                Outcome::Invalid => wait.since = Some(began),
-                other => return Err(other),
-            }
-        }
-    }
-
-    fn finish(&self) {
-        self.done.store(true, Ordering::Relaxed);
-        unpark_all(key_of(self), 0, |_| {});
-    }
-}
-
-type Job = Box<dyn FnOnce() + Send>;
-type Waited = Result<(), Outcome>;
-
-/// A thread that does what it is told, one thing after the other.
-struct Worker {
-    record: Shared,
-    jobs: Option<mpsc::Sender<Job>>,
-    handle: Option<thread::JoinHandle<()>>,
-}
-
-impl Worker {
-    fn new(name: &str) -> Worker {
-        let (jobs, todo) = mpsc::channel::<Job>();
-        let (send, receive) = mpsc::channel();
-        let run = move || {
-            send.send(current::get()).unwrap();
-            todo.into_iter().for_each(|job| job());
-        };
-        let handle = thread::Builder::new().name(name.into()).spawn(run).unwrap();
-        Worker { record: receive.recv().unwrap(), jobs: Some(jobs), handle: Some(handle) }
-    }
-
-    fn ident(&self) -> u32 {
-        self.record.ident()
-    }
-
-    fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> mpsc::Receiver<T> {
-        let (send, receive) = mpsc::channel();
-        let job = Box::new(move || send.send(job()).unwrap_or_default());
-        self.jobs.as_ref().unwrap().send(job).unwrap();
-        receive
-    }
-
-    /// Begins to wait for the thing, in a call of that name.
-    fn wait_in(&self, call: &'static str, thing: &'static Thing, limit: Limit) -> mpsc::Receiver<Waited> {
-        let waited = self.run(move || {
-            let label = Label::named(call.into(), SITE);
-            current::doing(&label, || thing.wait(limit))
-        });
-        self.falls_asleep();
-        waited
-    }
-
-    fn falls_asleep(&self) {
-        while waiting(&self.record).is_none() {
-            thread::yield_now();
-        }
-    }
-
-    /// Long enough for its wait to be looked at, and it is not failed.
-    fn waits_on(&self) {
-        thread::sleep(10 * super::super::wait::DETECT_AFTER);
-        assert!(waiting(&self.record).is_some());
-    }
-
-    fn end(&mut self) {
-        self.jobs = None;
-        if let Some(handle) = self.handle.take() {
-            handle.join().unwrap();
-        }
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        if !thread::panicking() {
-            self.end();
-        }
-    }
-}
 
 fn may_run<'a>(group: u32, workers: impl IntoIterator<Item = &'a Worker>) -> Vec<Owner> {
     workers.into_iter().map(|worker| Owner::any(group, worker.ident(), Bond::MayRun)).collect()
@@ -177,7 +54,7 @@ fn text_of(report: &Report) -> String {
 fn waits_text(worker: &Worker, call: &str, thing: &str, by: &Worker, rest: &str) -> String {
     let name = |worker: &Worker| format!("thread {:?} (ident {})", worker.record.name.get(), worker.ident());
     format!(
-        "\n  {}, running call {call:?}, has waited N ms for future {thing:?}\n    in a call at {SITE}\n    {} {}{rest}",
+        "\n  {}, running call {call:?}, has waited N ms for join {thing:?}\n    in a call at {SITE}\n    {} {}{rest}",
         name(worker),
         if rest.contains("run by") { "" } else { "to be run by" },
         name(by),
@@ -205,7 +82,7 @@ fn a_pool_whose_threads_all_wait_for_what_only_they_could_run() {
     first.set_owners(may_run(1, &workers));
     second.set_owners(may_run(1, &workers));
     let early = workers[0].wait_in("outer 0", first, Limit::Never);
-    workers[0].waits_on(); // the other thread has nothing to do
+    workers[0].waits_on_for(first); // the other thread has nothing to do
     let late = workers[1].wait_in("outer 1", second, Limit::Never);
     let report = report_of(&late);
     assert_eq!(report.confidence, Confidence::Proven);
@@ -215,7 +92,7 @@ fn a_pool_whose_threads_all_wait_for_what_only_they_could_run() {
     assert_eq!(text_of(&report), expected);
     assert_eq!(report.links[0].others, [workers[1].ident()]);
     // The one that was failed could run what the other waits for.
-    workers[0].waits_on();
+    workers[0].looks_again(first);
     first.finish();
     granted(&early);
 }
@@ -223,7 +100,7 @@ fn a_pool_whose_threads_all_wait_for_what_only_they_could_run() {
 #[test]
 fn a_pool_of_one() {
     let worker = Worker::new("alone");
-    let thing = Thing::new("its own");
+    let thing = Thing::of(Kind::Future, "its own");
     thing.set_owners(may_run(1, [&worker]));
     let report = report_of(&worker.run(|| {
         let label = Label::new(SITE);
@@ -251,11 +128,12 @@ fn one_that_is_at_work_is_enough_until_it_waits() {
     let free = Thing::new("live free");
     let idle = workers[1].wait_in("free", free, Limit::Never);
     let last = workers[2].wait_in("c", things[2], Limit::Never);
-    workers[0].waits_on();
-    workers[2].waits_on();
+    workers[0].waits_on_for(things[0]);
+    workers[1].waits_on_for(free);
+    workers[2].waits_on_for(things[2]);
     free.finish();
     granted(&idle);
-    workers[2].waits_on();
+    workers[2].looks_again(things[2]);
     let report = report_of(&workers[1].wait_in("b", things[1], Limit::Never));
     assert!(text_of(&report).starts_with("deadlock: 3 threads wait for each other\n"), "{report}");
     // The way goes from each to the first of the others; all are named once, each with its call.
@@ -286,7 +164,7 @@ fn what_anybody_may_do_is_never_a_deadlock() {
         })
         .collect();
     for i in 0..2 {
-        workers[i].waits_on();
+        workers[i].looks_again(things[i]);
         things[i].finish();
         granted(&waits[i]);
     }
@@ -308,7 +186,7 @@ fn all_groups_are_needed() {
     let other = Worker::new("and-other");
     thing.set_owners([may_run(1, [&dead, &busy]), may_run(2, [&dead, &other])].concat());
     let waited = dead.wait_in("two pools", thing, Limit::Never);
-    dead.waits_on();
+    dead.waits_on_for(thing);
     thing.finish();
     granted(&waited);
 }
@@ -321,7 +199,7 @@ fn an_owner_of_its_own_beside_a_group() {
     both.set_owners([vec![Owner::calls(runner.ident())], may_run(1, [&caller, &runner])].concat());
     back.set_owners([Owner::calls(caller.ident())]);
     let waited = caller.wait_in("calls", both, Limit::Never);
-    caller.waits_on();
+    caller.waits_on_for(both);
     let report = report_of(&runner.wait_in("is called", back, Limit::Never));
     let text = text_of(&report);
     assert!(text.starts_with("deadlock: 2 threads wait for each other\n"), "{text}");
@@ -342,10 +220,10 @@ fn an_alternative_with_a_time_limit_ends_it() {
     things[2].set_owners([Owner::calls(workers[0].ident())]);
     let limited = workers[2].wait_in("c", things[2], Limit::For(Duration::from_secs(3600)));
     let waits = [0, 1].map(|i| workers[i].wait_in("ab", things[i], Limit::Never));
-    while published("timed c").is_empty() {
-        thread::yield_now();
+    until(|| !published("timed c").is_empty());
+    for (worker, thing) in workers.iter().zip(things) {
+        worker.looks_again(thing);
     }
-    (0..2).for_each(|i| workers[i].waits_on());
     let reports = published("timed c");
     assert_eq!(reports.len(), 1, "once, not by each thread: {reports:?}");
     assert_eq!(reports[0].confidence, Confidence::Timed);
@@ -367,14 +245,14 @@ fn who_only_waits_for_a_deadlock_is_not_failed() {
     }
     let waited = outside.wait_in("outside", things[2], Limit::Never);
     let early = workers[0].wait_in("a", things[0], Limit::Never);
-    workers[0].waits_on();
+    outside.waits_on_for(things[2]);
+    workers[0].waits_on_for(things[0]);
     let late = workers[1].wait_in("b", things[1], Limit::Never);
-    outside.record.look_again();
+    outside.record.look_again(); // may see the deadlock before the next line does
     let report = report_of(&late);
     assert!(report.links.iter().all(|link| link.ident != outside.ident()), "{report}");
     assert_eq!(report.links.len(), 2);
-    outside.record.look_again();
-    outside.waits_on();
+    outside.looks_again(things[2]);
     for (waited, thing) in [(early, things[0]), (waited, things[2])] {
         thing.finish();
         granted(&waited);
@@ -384,16 +262,16 @@ fn who_only_waits_for_a_deadlock_is_not_failed() {
 #[test]
 fn a_thread_that_leaves_the_pool_has_the_others_look_again() {
     let mut workers = [Worker::new("stays"), Worker::new("leaves")];
-    let thing = Thing::new("deserted");
+    let thing = Thing::of(Kind::QueueLock, "deserted");
     thing.set_owners(may_run(1, &workers));
     let waited = workers[0].wait_in("deserted", thing, Limit::Never);
-    workers[0].waits_on();
+    workers[0].waits_on_for(thing);
     thing.set_owners(may_run(1, &workers[..1]));
     workers[1].end();
-    workers[0].waits_on(); // nobody has told it
-    look_again(Kind::Join); // which it does not wait for
-    workers[0].waits_on();
-    look_again(Kind::Future);
+    look_again(Kind::Future); // for which it does not wait
+    thread::sleep(Duration::from_millis(20));
+    assert!(workers[0].is_waiting());
+    look_again(Kind::QueueLock);
     assert!(report_of(&waited).to_string().starts_with("deadlock: 1 thread waits for itself\n"));
 }
 
@@ -407,7 +285,8 @@ fn a_pool_and_a_lock() {
     call.set_owners([Owner::calls(holder.ident())]);
     pending.set_owners(may_run(1, &workers));
     let waits = [workers[0].wait_in("w", lock, Limit::Never), workers[1].wait_in("a", call, Limit::Never)];
-    workers.iter().for_each(Worker::waits_on);
+    workers[0].waits_on_for(lock);
+    workers[1].waits_on_for(call);
     let report = report_of(&holder.wait_in("h", pending, Limit::Never));
     let text = text_of(&report);
     assert!(text.starts_with("deadlock: 3 threads wait for each other\n"), "{text}");
@@ -462,7 +341,7 @@ fn who_could_end_a_wait_is_told_at_exit() {
     let waited = workers[0].wait_in("teller", thing, Limit::Never);
     let line = describe_wait(&workers[0].record);
     let expected = format!(
-        " for future \"told\", in a call at {SITE}, run by thread \"told-2\" (ident {}), \
+        " for join \"told\", in a call at {SITE}, run by thread \"told-2\" (ident {}), \
          to be run by thread \"told-0\" (ident {}) or one of 2 other threads",
         workers[2].ident(),
         workers[0].ident(),
