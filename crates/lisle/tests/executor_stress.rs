@@ -4,6 +4,9 @@
 //!
 //! A debug build makes an eighth of that. `LISLE_SOAK=n` makes it n times as long.
 
+mod dice;
+
+use dice::{Dice, soak};
 use lisle::executor::{
     Builder, Future, FutureError, OnFull, State, SubmitError, ThreadPoolExecutor, Until, as_completed_for, wait_for,
 };
@@ -20,31 +23,8 @@ const SHARED: usize = 16;
 
 /// How many calls go through one pool.
 fn calls() -> usize {
-    let soak = std::env::var("LISLE_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1usize);
     let few = if cfg!(debug_assertions) { 8 } else { 1 };
-    1_000_000 / 3 / few * soak.max(1)
-}
-
-/// A small random number generator (xorshift), seeded per thread.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-
-    /// Limits around the time that a call takes.
-    fn limit(&mut self) -> Duration {
-        Duration::from_nanos(match self.roll(4) {
-            0 => 0,
-            1 => self.roll(1_000),
-            2 => self.roll(30_000),
-            _ => self.roll(120_000),
-        })
-    }
+    1_000_000 / 3 / few * soak()
 }
 
 #[derive(Default)]

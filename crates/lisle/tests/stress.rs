@@ -3,46 +3,25 @@
 //!
 //! `LISLE_SOAK=n` makes each test n times as long.
 
+mod dice;
+
+use dice::{Dice, soak};
 use lisle::queue::{GetError, Queue};
 use lisle::sync::*;
 use lisle::thread::{self, Thread};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
 
 const THREADS: u64 = 4;
 
 /// How many calls each of a test's threads makes.
 fn rounds() -> u64 {
-    let soak = std::env::var("LISLE_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1u64);
-    40_000 * soak.max(1)
+    40_000 * soak() as u64
 }
 
-/// A small random number generator (xorshift), seeded per thread: a test's threads differ.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-
-    /// Limits around the time that a hand-over takes, where the races are.
-    fn limit(&mut self) -> Duration {
-        Duration::from_nanos(match self.roll(4) {
-            0 => 0,
-            1 => self.roll(1_000),
-            2 => self.roll(30_000),
-            _ => self.roll(120_000),
-        })
-    }
-
-    fn dawdle(&mut self) {
-        match self.roll(64) {
-            0 => thread::yield_now(),
-            n => (0..n).for_each(|_| std::hint::spin_loop()),
-        }
+fn dawdle(dice: &mut Dice) {
+    match dice.roll(64) {
+        0 => thread::yield_now(),
+        n => (0..n).for_each(|_| std::hint::spin_loop()),
     }
 }
 
@@ -63,7 +42,7 @@ fn race(work: impl Fn(&mut Dice) -> u64 + Sync) -> u64 {
             let mut dice = Dice(4711);
             while !over.load(Ordering::Relaxed) {
                 targets[dice.roll(THREADS) as usize].interrupt();
-                dice.dawdle();
+                dawdle(&mut dice);
             }
         });
         let sum = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
@@ -86,7 +65,7 @@ fn mutex() {
             if let Ok(mut guard) = guard {
                 *guard += 1;
                 granted += 1;
-                dice.dawdle();
+                dawdle(dice);
                 if dice.roll(8) == 0 {
                     MutexGuard::unlock_fair(guard);
                 }
@@ -123,7 +102,7 @@ fn lock() {
         for _ in 0..rounds() {
             if lock.acquire_for(dice.limit()).is_ok() {
                 assert_eq!(inside.fetch_add(1, Ordering::Relaxed), 0);
-                dice.dawdle();
+                dawdle(dice);
                 inside.fetch_sub(1, Ordering::Relaxed);
                 lock.release().unwrap();
             }
@@ -143,7 +122,7 @@ fn semaphore() {
             if semaphore.acquire_many_for(wanted, dice.limit()).is_ok() {
                 let now = inside.fetch_add(i64::from(wanted), Ordering::Relaxed) + i64::from(wanted);
                 assert!(now <= 2, "{now} permits are out");
-                dice.dawdle();
+                dawdle(dice);
                 inside.fetch_sub(i64::from(wanted), Ordering::Relaxed);
                 semaphore.release_many(wanted);
             }
@@ -165,13 +144,13 @@ fn rwlock() {
                 if let Ok(mut value) = lock.write_for(dice.limit()) {
                     assert_eq!(readers.load(Ordering::Relaxed), 0);
                     *value += 1;
-                    dice.dawdle();
+                    dawdle(dice);
                     written += 1;
                 }
             } else if let Ok(value) = lock.read_for(dice.limit()) {
                 readers.fetch_add(1, Ordering::Relaxed);
                 let before = *value;
-                dice.dawdle();
+                dawdle(dice);
                 assert_eq!(*value, before);
                 readers.fetch_sub(1, Ordering::Relaxed);
             }

@@ -186,7 +186,10 @@ pub(super) fn look(me: &Shared, node: &Node, leave: &mut dyn FnMut(&Queue)) -> V
 /// that may go on. Not needed where nothing is pending that the thread could have done, nor for a thread
 /// that takes on what others could have done (a call that begins to run): it does not wait.
 #[cold]
-#[cfg_attr(any(loom, not(test)), expect(dead_code, reason = "for executors, which are to come"))]
+#[cfg_attr(
+    any(loom, not(test)),
+    expect(dead_code, reason = "the pools keep to the rule: a worker goes when nothing is pending")
+)]
 pub(crate) fn look_again(kind: Kind) {
     let records: Vec<Shared> = registry::lock().iter().cloned().collect();
     for record in records {
