@@ -85,6 +85,7 @@
 
 #[cfg(doctest)]
 mod compile_fail;
+pub mod embed;
 pub mod executor;
 pub(crate) mod park;
 #[cfg(all(feature = "process", not(loom)))]

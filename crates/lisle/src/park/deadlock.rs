@@ -20,6 +20,7 @@ use super::registry;
 use super::report::{self, Confidence, Link, Report, Waiter};
 use super::site::Site;
 use super::sys::{PlainGuard, PlainLock};
+use super::told::Told;
 use super::wait::{Bond, Owner, Subject, Wait};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -32,7 +33,9 @@ use std::time::Instant;
 pub(crate) struct Waiting {
     pub(crate) kind: Kind,
     pub(crate) object: String,
-    pub(crate) site: Site,
+    pub(crate) called_at: String,
+    /// Whether an embedder spoke for the thread: places in our source mean nothing then.
+    pub(crate) embedded: bool,
     pub(crate) since: Instant,
     pub(crate) deadline: Option<Instant>,
     /// Each with the number of the need that it is for. See `graph.rs`.
@@ -94,10 +97,13 @@ fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
     // SAFETY: null, or the label of a call that the thread is in: it waits in it, and goes on only
     // after its node was taken out, for which the lock of the bucket is needed that we hold.
     let running = unsafe { record.doing.load(Ordering::Relaxed).as_ref() };
+    // SAFETY: likewise.
+    let told = unsafe { record.told.load(Ordering::Relaxed).as_ref() };
     Some(Waiting {
         kind: wait.kind,
-        object: Described(wait.subject).to_string(),
-        site: wait.site,
+        object: told.map_or_else(|| Described(wait.subject).to_string(), Told::object),
+        called_at: told.map_or_else(|| wait.site.to_string(), Told::place),
+        embedded: told.is_some(),
         since: node.since,
         deadline: wait.deadline,
         owners,
@@ -293,14 +299,14 @@ fn in_words(steps: &[Step], confidence: Confidence) -> Report {
             running: waiting.running.clone(),
             kind: waiting.kind,
             object: waiting.object.clone(),
-            called_at: waiting.site.to_string(),
+            called_at: waiting.called_at.clone(),
             waited: now.saturating_duration_since(waiting.since),
             ends_in: waiting.deadline.map(|at| at.saturating_duration_since(now)),
             holder: name_of(owner.ident),
             holder_ident: owner.ident,
             others: others.iter().map(|owner| owner.ident).collect(),
             bond,
-            taken_at: taken_at.map(|site| site.to_string()),
+            taken_at: taken_at.filter(|_| !waiting.embedded).map(|site| site.to_string()),
         }
     });
     Report { confidence, links: links.collect() }
@@ -324,7 +330,7 @@ pub(crate) fn describe_wait(record: &Arc<Record>) -> String {
     let who = Waiter { running: waiting.running.as_deref(), ..who };
     let age = report::Age(waiting.since.elapsed());
     let mut line =
-        format!("{who} has waited {age} for {} {}, in a call at {}", waiting.kind, waiting.object, waiting.site);
+        format!("{who} has waited {age} for {} {}, in a call at {}", waiting.kind, waiting.object, waiting.called_at);
     // One owner for each need, and how many could do it in its place.
     let mut told: Vec<Option<(Owner, usize)>> = vec![None; waiting.needs];
     for &(need, owner) in &waiting.owners {

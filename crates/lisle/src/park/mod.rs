@@ -12,6 +12,7 @@
 //! | `record`, `current`, `registry`, `name`, `stats` | the threads |
 //! | `lot` | who waits where: nodes on stacks, in hashed buckets |
 //! | `wait` | a wait from beginning to end, and how it can end |
+//! | `told` | what an embedder adds: its own names and places, and that it minds signals |
 //! | `outside` | waiting for what other processes do |
 //! | `deadlock`, `graph`, `report` | who waits for whom, which of it can never end, and the words for it |
 //! | `label`, `names`, `latest`, `site`, `limit`, `kind` | names, what replaces what, places, time limits, kinds of wait |
@@ -40,6 +41,7 @@ pub(crate) mod site;
 pub(crate) mod spin;
 pub(crate) mod stats;
 pub(crate) mod sys;
+pub(crate) mod told;
 pub(crate) mod wait;
 
 #[cfg(loom)]

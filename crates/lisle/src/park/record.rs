@@ -8,6 +8,7 @@ use super::parker::Parker;
 use super::stats::Stats;
 use super::sys::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use super::sys::{self};
+use super::told::Told;
 use super::wait::{Owner, Subject};
 use super::{Choice, Kind, unpark};
 use std::fmt;
@@ -66,6 +67,8 @@ pub(crate) struct Record {
     /// The label of the executor's call that the thread runs, or null. Written by the thread alone, see
     /// `current::doing`; to be followed only while the thread waits, which it does inside the call.
     pub(super) doing: AtomicPtr<Label>,
+    /// What an embedder says of the thread's wait, or null; as `doing`.
+    pub(super) told: AtomicPtr<Told<'static>>,
     /// The read locks that the thread holds.
     pub(crate) reads: super::reads::Reads,
     #[cfg(loom)]
@@ -93,10 +96,17 @@ impl Record {
             node: AtomicPtr::new(ptr::null_mut()),
             epoch: AtomicU64::new(0),
             doing: AtomicPtr::new(ptr::null_mut()),
+            told: AtomicPtr::new(ptr::null_mut()),
             reads: super::reads::Reads::new(),
             #[cfg(loom)]
             expired: AtomicBool::new(false),
         }
+    }
+
+    /// What the calling thread, whose record this is, has to say of its wait.
+    pub(super) fn told(&self) -> Option<&Told<'_>> {
+        // SAFETY: null, or what `told::telling` was given, which is further up on this thread's stack.
+        unsafe { self.told.load(Ordering::Relaxed).as_ref() }
     }
 
     /// The thread's identifier; 0 before it is started.

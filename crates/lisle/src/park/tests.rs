@@ -1,6 +1,7 @@
 //! The lot by itself, without a primitive around it.
 
 use super::record::Shared;
+use super::told::{Tell, Told, telling};
 use super::{Choice, Kind, Limit, Outcome, Subject, Wait, current, key_of, park, park_with, unpark, unpark_all};
 use std::fmt;
 use std::panic::Location;
@@ -157,13 +158,38 @@ fn what_a_wait_is_can_be_read_from_outside() {
     await_waiting(&record);
     let waiting = super::deadlock::waiting(&record).expect("it waits");
     assert_eq!((waiting.kind, waiting.object.as_str()), (Kind::Event, "a thing"));
-    assert!(waiting.site.file().ends_with("tests.rs"));
+    assert!(waiting.called_at.contains("tests.rs"));
     assert!(waiting.deadline.is_some());
     unpark_all(key_of(key), 0, |_| {});
     handle.join().unwrap();
     let stat = record.stats.read().get(Kind::Event);
     assert_eq!(stat.count, 1);
     assert!(stat.longest > Duration::ZERO && stat.longest == stat.total);
+}
+
+struct InTest;
+
+impl Tell for InTest {
+    fn object(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("its object")
+    }
+
+    fn place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("its place")
+    }
+}
+
+#[test]
+fn an_embedder_has_its_own_words_for_a_wait() {
+    let key: &'static u8 = Box::leak(Box::new(0));
+    let (record, handle) = start(move || {
+        telling(&Told::new(&InTest, false, Duration::ZERO), || park(key_of(key), &wait(Limit::Never), || true))
+    });
+    await_waiting(&record);
+    let waiting = super::deadlock::waiting(&record).expect("it waits");
+    assert_eq!((&*waiting.object, &*waiting.called_at), ("its object", "its place"));
+    assert_eq!(unpark_all(key_of(key), 0, |_| {}).granted, 1);
+    assert!(matches!(handle.join().unwrap(), Outcome::Granted(0)));
 }
 
 #[cfg(all(target_os = "linux", not(lisle_portable)))]
@@ -181,9 +207,9 @@ fn a_signal_ends_a_wait_that_asked_for_it() {
     let (_, handle) = start(move || {
         // SAFETY: pthread_self has no preconditions.
         send.send(unsafe { libc::pthread_self() }).unwrap();
-        let mut wait = wait(Limit::Never);
-        wait.signals = true;
-        park(key_of(key), &wait, || true)
+        let told = Told::new(&InTest, true, Duration::ZERO);
+        let outcome = telling(&told, || park(key_of(key), &wait(Limit::Never), || true));
+        (outcome, told.take_signalled())
     });
     let thread = receive.recv().unwrap();
     // A signal that comes before the sleep is missed, as with any system call: send until it ends.
@@ -192,5 +218,5 @@ fn a_signal_ends_a_wait_that_asked_for_it() {
         unsafe { libc::pthread_kill(thread, libc::SIGUSR2) };
         thread::yield_now();
     }
-    assert!(matches!(handle.join().unwrap(), Outcome::Signalled));
+    assert!(matches!(handle.join().unwrap(), (Outcome::Signalled, true)));
 }

@@ -12,7 +12,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 /// What a thread waits for, as far as others need to know.
-pub(crate) trait Subject: Sync {
+pub trait Subject: Sync {
     /// Which one it is: `"name"`, or `made at file:line:column`.
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
@@ -27,7 +27,7 @@ pub(crate) trait Subject: Sync {
 
 /// A thread that a wait depends on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Owner {
+pub struct Owner {
     /// 0 is anybody: what anybody can do will be done.
     pub(crate) ident: u32,
     pub(crate) bond: Bond,
@@ -38,7 +38,7 @@ pub(crate) struct Owner {
 
 /// How a wait depends on a thread.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Bond {
+pub enum Bond {
     /// The thread owns the lock, taken there.
     Holds(Option<Site>),
     /// The thread has taken the unowned lock, which others may release too.
@@ -54,20 +54,23 @@ pub(crate) enum Bond {
 }
 
 impl Owner {
-    pub(crate) fn holds(ident: u32, site: Option<Site>) -> Owner {
+    /// The thread that owns the lock, taken there.
+    pub fn holds(ident: u32, site: Option<Site>) -> Owner {
         Owner::alone(ident, Bond::Holds(site))
     }
 
-    pub(crate) fn took(ident: u32, site: Option<Site>) -> Owner {
+    /// The thread that has taken the unowned lock.
+    pub fn took(ident: u32, site: Option<Site>) -> Owner {
         Owner::alone(ident, Bond::Took(site))
     }
 
-    pub(crate) fn runs(ident: u32) -> Owner {
+    /// The thread whose end is waited for.
+    pub fn runs(ident: u32) -> Owner {
         Owner::alone(ident, Bond::Runs)
     }
 
     /// Who waits for a call that is running waits for the thread that runs it.
-    pub(crate) fn calls(ident: u32) -> Owner {
+    pub fn calls(ident: u32) -> Owner {
         Owner::alone(ident, Bond::Calls)
     }
 
@@ -81,7 +84,7 @@ impl Owner {
 
     /// One of the threads of `group`, of which any can do what the wait needs. Calls that are pending
     /// in one pool are one group, however many of them are waited for: they need the same threads.
-    pub(crate) fn any(group: u32, ident: u32, bond: Bond) -> Owner {
+    pub fn any(group: u32, ident: u32, bond: Bond) -> Owner {
         debug_assert_ne!(group, 0, "that is no group");
         Owner { ident, bond, group }
     }
@@ -95,9 +98,6 @@ pub(crate) struct Wait<'a> {
     pub(crate) site: Site,
     pub(crate) deadline: Option<Instant>,
     pub(crate) interruptible: bool,
-    /// Ends the wait when a signal handler has run on this thread, for an embedder that must act
-    /// on signals between waits.
-    pub(crate) signals: bool,
     /// Whether to look around a moment before sleeping. Not for a primitive that did so itself.
     pub(crate) spin: bool,
     /// Whether the call has no way to report a deadlock. If its wait closes a cycle, another of the
@@ -123,7 +123,6 @@ impl<'a> Wait<'a> {
             site,
             deadline,
             interruptible: true,
-            signals: false,
             spin: true,
             unfailing: false,
             since: None,
@@ -145,7 +144,7 @@ pub(crate) enum Outcome {
     TimedOut,
     Interrupted,
     Deadlocked(Box<Report>),
-    /// A signal handler has run, and the wait asked to be told.
+    /// A signal handler has run, and the thread asked to be told. See `Told`.
     Signalled,
 }
 
@@ -154,9 +153,10 @@ impl Outcome {
     pub(crate) fn settle(self) -> Result<Option<u32>, WaitError> {
         match self {
             Outcome::Granted(token) => Ok(Some(token)),
-            Outcome::Invalid | Outcome::Signalled => Ok(None),
+            Outcome::Invalid => Ok(None),
             Outcome::TimedOut => Err(WaitError::TimedOut),
-            Outcome::Interrupted => Err(WaitError::Interrupted),
+            // `Told` knows the difference, for the few who asked.
+            Outcome::Interrupted | Outcome::Signalled => Err(WaitError::Interrupted),
             Outcome::Deadlocked(report) => Err(WaitError::Deadlocked(report)),
         }
     }
@@ -277,7 +277,8 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
     // Nobody is failed or reported for a wait without owners: it is not looked at.
     // Real time has no place in a model.
     let now = if cfg!(loom) { None } else { Some(Instant::now()) };
-    let mut look_at = now.filter(|_| wait.kind.may_have_owner()).map(|now| now + DETECT_AFTER);
+    let patience = me.told().filter(|_| wait.kind == Kind::Lock).map_or(DETECT_AFTER, |told| told.patience());
+    let mut look_at = now.filter(|_| wait.kind.may_have_owner()).map(|now| now + patience);
     // What is overdue gets looked at ever more rarely: a long wait is not to cost for its length.
     let mut due = lot::FAIR_AFTER;
     let mut due_at = now.filter(|_| wait.overdue.is_some()).map(|now| now + due);
@@ -301,7 +302,9 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
             Woke::Outside => break Outcome::Invalid,
             Woke::Granted => return Outcome::Granted(node.token.get()),
             Woke::Poked => look = me.take_look_again(),
-            Woke::Signalled if wait.signals => break Outcome::Signalled,
+            Woke::Signalled if wait.interruptible && me.told().is_some_and(|told| told.signalled()) => {
+                break Outcome::Signalled;
+            }
             Woke::Signalled => {}
             Woke::Expired => {
                 let now = Instant::now();

@@ -10,6 +10,7 @@ mod mutex;
 pub(crate) mod raw_mutex;
 mod raw_rwlock;
 mod raw_semaphore;
+pub(crate) mod reentrant_lock;
 mod reentrant_mutex;
 mod rwlock;
 mod semaphore;

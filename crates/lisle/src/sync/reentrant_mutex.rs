@@ -1,10 +1,9 @@
 //! `ReentrantMutex`: a mutex that its holder may lock again.
 
 use super::mutex::fail;
-use super::raw_mutex::RawMutex;
+use super::reentrant_lock::ReentrantLock;
 use crate::park::sys::const_fn;
-use crate::park::{Kind, Label, Limit, Site, WaitError, current};
-use std::cell::Cell;
+use crate::park::{Kind, Label, Limit, Site, WaitError};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -25,8 +24,7 @@ use std::time::{Duration, Instant};
 /// # Examples
 /// ```
 /// use lisle::sync::ReentrantMutex;
-/// use std::cell::Cell;
-///
+/// ///
 /// static TOTAL: ReentrantMutex<Cell<u64>> = ReentrantMutex::new(Cell::new(0));
 ///
 /// fn add(amount: u64) {
@@ -40,14 +38,12 @@ use std::time::{Duration, Instant};
 /// assert_eq!(total.get(), 5);
 /// ```
 pub struct ReentrantMutex<T: ?Sized> {
-    raw: RawMutex,
-    /// How often the holder has locked it beyond the first time. Only the holder touches it.
-    again: Cell<u32>,
+    lock: ReentrantLock,
     value: T,
 }
 
-// SAFETY: `again` and the value are reached by the holding thread alone, which may be any: sharing
-// the mutex asks of `T` no more than moving it from thread to thread.
+// SAFETY: the value is reached by the holding thread alone, which may be any: sharing the mutex asks
+// of `T` no more than moving it from thread to thread.
 unsafe impl<T: ?Sized + Send> Sync for ReentrantMutex<T> {}
 
 impl<T> ReentrantMutex<T> {
@@ -55,7 +51,7 @@ impl<T> ReentrantMutex<T> {
         /// A mutex around `value`. Reports call it by the place of this call.
         #[track_caller]
         pub const fn new(value: T) -> ReentrantMutex<T> {
-            ReentrantMutex { raw: RawMutex::new(Label::new(Location::caller())), again: Cell::new(0), value }
+            ReentrantMutex { lock: ReentrantLock::labelled(Label::new(Location::caller())), value }
         }
     }
 
@@ -63,7 +59,7 @@ impl<T> ReentrantMutex<T> {
     #[track_caller]
     pub fn named(value: T, name: impl Into<String>) -> ReentrantMutex<T> {
         let label = Label::named(name.into(), Location::caller());
-        ReentrantMutex { raw: RawMutex::new(label), again: Cell::new(0), value }
+        ReentrantMutex { lock: ReentrantLock::labelled(label), value }
     }
 
     /// The value, out of the mutex that is given up.
@@ -78,19 +74,6 @@ impl<T: ?Sized> ReentrantMutex<T> {
         ReentrantMutexGuard { mutex: self, stays_here: PhantomData }
     }
 
-    /// Locks once more if the calling thread holds it.
-    #[inline(always)]
-    fn lock_again(&self) -> bool {
-        let held = self.is_owned_by_current();
-        if held {
-            let again = self.again.get().checked_add(1);
-            self.again.set(
-                again.expect("a ReentrantMutex was locked 2³² times by one thread: some guards are never dropped"),
-            );
-        }
-        held
-    }
-
     /// Locks, waiting as long as another thread holds it. An interrupt does not end the wait and
     /// stays pending.
     ///
@@ -100,8 +83,8 @@ impl<T: ?Sized> ReentrantMutex<T> {
     #[inline]
     #[track_caller]
     pub fn lock(&self) -> ReentrantMutexGuard<'_, T> {
-        if !self.lock_again()
-            && let Err(error) = self.raw.lock(Kind::ReentrantMutex, Location::caller())
+        if !self.lock.take_again()
+            && let Err(error) = self.lock.raw().lock(Kind::ReentrantMutex, Location::caller())
         {
             fail(&error);
         }
@@ -112,7 +95,7 @@ impl<T: ?Sized> ReentrantMutex<T> {
     #[inline]
     #[track_caller]
     pub fn try_lock(&self) -> Option<ReentrantMutexGuard<'_, T>> {
-        (self.lock_again() || self.raw.try_lock(Location::caller())).then(|| self.guard())
+        self.lock.try_acquire().then(|| self.guard())
     }
 
     /// Locks, waiting for at most `limit`; `Duration::MAX` is for ever.
@@ -150,46 +133,29 @@ impl<T: ?Sized> ReentrantMutex<T> {
 
     #[inline(always)]
     fn lock_within(&self, limit: Limit, site: Site) -> Result<ReentrantMutexGuard<'_, T>, WaitError> {
-        if !self.lock_again() {
-            self.raw.lock_within(limit, Kind::ReentrantMutex, site)?;
-        }
+        self.lock.acquire_within(limit, site)?;
         Ok(self.guard())
     }
 
     /// Whether any thread holds it at this moment, which may be over when the caller looks.
     pub fn is_locked(&self) -> bool {
-        self.raw.is_locked()
+        self.lock.is_locked()
     }
 
     /// Whether the calling thread holds it.
     #[inline(always)]
     pub fn is_owned_by_current(&self) -> bool {
-        // Only this thread writes its ident there; whatever else is read was written by others. A
-        // thread that has not called in yet has no ident, and holds nothing.
-        let me = current::ident_if_known();
-        me != 0 && self.raw.holder() == me
+        self.lock.is_owned_by_current()
     }
 
     /// How often the calling thread has locked it and not released it yet.
     pub fn depth(&self) -> u32 {
-        if self.is_owned_by_current() { self.again.get().saturating_add(1) } else { 0 }
+        self.lock.depth()
     }
 
     /// The value, without locking: `&mut self` says that nobody else is here.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.value
-    }
-
-    /// Takes back one of the holder's locks; tells whether it was the last.
-    #[inline(always)]
-    fn is_last(&self) -> bool {
-        match self.again.get() {
-            0 => true,
-            again => {
-                self.again.set(again - 1);
-                false
-            }
-        }
     }
 }
 
@@ -214,7 +180,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for ReentrantMutex<T> {
             Some(guard) => out.field("value", &&*guard),
             None => out.field("value", &format_args!("<locked>")),
         };
-        out.field("label", &format_args!("{}", self.raw.label())).finish()
+        out.field("label", &format_args!("{}", self.lock.raw().label())).finish()
     }
 }
 
@@ -233,8 +199,8 @@ impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
     /// Takes back one lock; if it was the last, hands the mutex to the thread that has waited
     /// longest for it, if any.
     pub fn unlock_fair(guard: ReentrantMutexGuard<'a, T>) {
-        if guard.mutex.is_last() {
-            guard.mutex.raw.unlock_fair();
+        if guard.mutex.lock.is_last() {
+            guard.mutex.lock.raw().unlock_fair();
         }
         std::mem::forget(guard);
     }
@@ -257,8 +223,8 @@ impl<T: ?Sized> Deref for ReentrantMutexGuard<'_, T> {
 impl<T: ?Sized> Drop for ReentrantMutexGuard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
-        if self.mutex.is_last() {
-            self.mutex.raw.unlock();
+        if self.mutex.lock.is_last() {
+            self.mutex.lock.raw().unlock();
         }
     }
 }
@@ -279,6 +245,7 @@ impl<T: ?Sized + fmt::Display> fmt::Display for ReentrantMutexGuard<'_, T> {
 mod tests {
     use super::super::testing::spawn;
     use super::*;
+    use std::cell::Cell;
     use std::sync::Arc;
 
     #[test]
@@ -332,7 +299,7 @@ mod tests {
     fn a_count_that_overflows_panics() {
         let mutex = ReentrantMutex::new(());
         let _guard = mutex.lock();
-        mutex.again.set(u32::MAX);
+        mutex.lock.again.set(u32::MAX);
         let _ = mutex.lock();
     }
 

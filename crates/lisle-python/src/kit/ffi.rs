@@ -1,0 +1,83 @@
+//! The C API, with the calls that can unwind declared as such.
+
+pub(crate) use pyo3::ffi as py;
+use std::ffi::{CStr, c_char, c_int};
+
+pub(crate) type Obj = *mut py::PyObject;
+
+/// The functions from which Python code can run, or which attach. Declared here once more, since
+/// `pyo3::ffi` says that they never unwind.
+pub(crate) mod unwinding {
+    use super::{Obj, c_int, py};
+
+    unsafe extern "C-unwind" {
+        pub(crate) fn PyEval_RestoreThread(state: *mut py::PyThreadState);
+        pub(crate) fn PyErr_CheckSignals() -> c_int;
+        pub(crate) fn PyObject_Vectorcall(call: Obj, args: *const Obj, nargsf: usize, names: Obj) -> Obj;
+        pub(crate) fn PyObject_VectorcallMethod(name: Obj, args: *const Obj, nargsf: usize, names: Obj) -> Obj;
+        pub(crate) fn PyObject_Call(call: Obj, args: Obj, kwargs: Obj) -> Obj;
+        pub(crate) fn PyObject_GetAttr(object: Obj, name: Obj) -> Obj;
+        pub(crate) fn PyObject_SetAttr(object: Obj, name: Obj, value: Obj) -> c_int;
+        pub(crate) fn PyObject_IsTrue(object: Obj) -> c_int;
+        pub(crate) fn PyObject_RichCompareBool(a: Obj, b: Obj, op: c_int) -> c_int;
+    }
+}
+
+#[inline(always)]
+pub(crate) fn none() -> Obj {
+    // SAFETY: the address of a static of the interpreter.
+    unsafe { py::Py_None() }
+}
+
+/// A new reference to None, as functions return it.
+#[inline(always)]
+pub(crate) unsafe fn new_none() -> Obj {
+    // SAFETY: attached.
+    unsafe { new_ref(none()) }
+}
+
+#[inline(always)]
+pub(crate) unsafe fn new_bool(value: bool) -> Obj {
+    // SAFETY: attached, and both are statics.
+    unsafe { new_ref(if value { py::Py_True() } else { py::Py_False() }) }
+}
+
+#[inline(always)]
+pub(crate) unsafe fn new_ref(object: Obj) -> Obj {
+    // SAFETY: the caller has a reference.
+    unsafe { py::Py_INCREF(object) };
+    object
+}
+
+/// Raises, and returns what a function then returns.
+#[cold]
+pub(crate) unsafe fn raise(kind: Obj, message: &CStr) -> Obj {
+    // SAFETY: attached; the kind is an exception's type.
+    unsafe { py::PyErr_SetString(kind, message.as_ptr()) };
+    std::ptr::null_mut()
+}
+
+/// [`raise`] with a text of the moment.
+#[cold]
+pub(crate) unsafe fn raise_text(kind: Obj, message: &str) -> Obj {
+    // SAFETY: attached; the text is UTF-8 of that length.
+    unsafe {
+        let text = new_str(message);
+        if !text.is_null() {
+            py::PyErr_SetObject(kind, text);
+            py::Py_DECREF(text);
+        }
+    }
+    std::ptr::null_mut()
+}
+
+pub(crate) unsafe fn new_str(text: &str) -> Obj {
+    // SAFETY: attached; the text is UTF-8 of that length.
+    unsafe { py::PyUnicode_FromStringAndSize(text.as_ptr().cast::<c_char>(), text.len() as isize) }
+}
+
+/// A string that lives as long as the process, for the names of attributes.
+pub(crate) fn intern(name: &CStr) -> Obj {
+    // SAFETY: attached, as all of the module's set-up.
+    unsafe { py::PyUnicode_InternFromString(name.as_ptr()) }
+}

@@ -1,0 +1,52 @@
+//! The name that a program may give to a primitive.
+
+use super::args::text_of;
+use super::ffi::{Obj, new_none, new_str, none, py, raise};
+use std::fmt;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// A name, or none. What was replaced is kept: another thread may be reading it in a report.
+pub(crate) struct Name(AtomicPtr<String>);
+
+impl Name {
+    pub(crate) const fn none() -> Name {
+        Name(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    fn get(&self) -> Option<&str> {
+        // SAFETY: null or a string that is never freed.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }.map(String::as_str)
+    }
+
+    /// As a property's value.
+    pub(crate) unsafe fn read(&self) -> Obj {
+        // SAFETY: attached.
+        unsafe { self.get().map_or_else(|| new_none(), |name| new_str(name)) }
+    }
+
+    /// Takes a property's new value; -1 with an exception set if it is no name.
+    pub(crate) unsafe fn write(&self, value: Obj) -> i32 {
+        // SAFETY: attached; `value` is null (the property is deleted) or an object.
+        unsafe {
+            if value.is_null() || value == none() {
+                self.0.store(ptr::null_mut(), Ordering::Release);
+                return 0;
+            }
+            if py::PyUnicode_Check(value) == 0 {
+                raise(py::PyExc_TypeError, c"a name is a str, or None");
+                return -1;
+            }
+            self.0.store(Box::into_raw(Box::new(text_of(value))), Ordering::Release);
+        }
+        0
+    }
+
+    /// The name, or where the object is.
+    pub(crate) fn describe(&self, object: Obj, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.get() {
+            Some(name) => write!(f, "{name:?}"),
+            None => write!(f, "at {object:p}"),
+        }
+    }
+}

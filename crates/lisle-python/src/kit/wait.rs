@@ -1,0 +1,262 @@
+//! Waiting: detached from the interpreter, in the parking lot, and back.
+
+use super::ffi::{Obj, intern, py, raise, raise_text, unwinding};
+use super::time::Limit;
+use super::{Once, args};
+use lisle::embed::{self, Tell, Told};
+use lisle::{Report, WaitError};
+use std::ffi::{c_char, c_int};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// `lisle.ThreadInterrupted` and `lisle.DeadlockError`.
+pub(crate) static INTERRUPTED: Once = Once::new();
+pub(crate) static DEADLOCK: Once = Once::new();
+/// `threading._active`: the interpreter's threads by ident.
+pub(crate) static ACTIVE: Once = Once::new();
+/// The interpreter's main thread, which runs its signal handlers.
+pub(crate) static MAIN: AtomicU64 = AtomicU64::new(0);
+
+/// How a wait ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Waited {
+    Granted,
+    TimedOut,
+    /// An exception is set.
+    Raised,
+}
+
+/// What is known of the object of a wait without attaching.
+#[derive(Clone, Copy)]
+pub(crate) struct Described {
+    pub(crate) object: Obj,
+    /// Its words for it. It must not touch anything that can change or go while the wait lasts.
+    pub(crate) describe: fn(Obj, &mut fmt::Formatter<'_>) -> fmt::Result,
+}
+
+/// Where the program has called, as plain data: the frame that waits keeps the code alive.
+#[derive(Clone, Copy)]
+struct Place {
+    code: *mut py::PyCodeObject,
+    file: *const c_char,
+    function: *const c_char,
+    instruction: c_int,
+}
+
+/// [`Described`] and [`Place`], shown to whoever asks while the thread waits.
+struct Words {
+    of: Described,
+    place: Option<Place>,
+}
+
+// SAFETY: it is plain data that nobody changes; what it points to outlives the wait.
+unsafe impl Sync for Words {}
+
+impl Tell for Words {
+    fn object(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (self.of.describe)(self.of.object, f)
+    }
+
+    fn place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(place) = self.place else { return f.write_str("no Python code") };
+        // SAFETY: the names are the code's own, and it is alive.
+        unsafe {
+            let text = |at| std::ffi::CStr::from_ptr(at).to_string_lossy();
+            let line = PyCode_Addr2Line(place.code, place.instruction);
+            write!(f, "{}:{line} in {}", text(place.file), text(place.function))
+        }
+    }
+}
+
+unsafe extern "C" {
+    fn PyFrame_GetLasti(frame: *mut py::PyFrameObject) -> c_int;
+    fn PyCode_Addr2Line(code: *mut py::PyCodeObject, instruction: c_int) -> c_int;
+    #[cfg(not(Py_3_13))]
+    fn _Py_IsFinalizing() -> c_int;
+}
+
+impl Place {
+    /// Where the calling thread is.
+    unsafe fn here() -> Option<Place> {
+        // SAFETY: attached. The frame is borrowed from the thread; its code is kept by it.
+        unsafe {
+            let frame = py::PyEval_GetFrame();
+            if frame.is_null() {
+                return None;
+            }
+            let code = py::PyFrame_GetCode(frame);
+            let place = Place {
+                code,
+                file: text_attribute(code.cast(), FILENAME.get()),
+                function: text_attribute(code.cast(), QUALNAME.get()),
+                instruction: PyFrame_GetLasti(frame),
+            };
+            py::Py_DECREF(code.cast());
+            if place.file.is_null() || place.function.is_null() {
+                py::PyErr_Clear();
+                return None;
+            }
+            Some(place)
+        }
+    }
+}
+
+/// How long a thread may wait for a plain `Lock` before a cycle that this closes is reported as
+/// suspected: many a program has another thread release it.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+static FILENAME: Once = Once::new();
+static QUALNAME: Once = Once::new();
+
+/// To be called when the module is set up.
+pub(crate) fn set_up() {
+    lisle::on_report(|report| {
+        // What ends by itself is no news.
+        if report.links.iter().all(|link| link.ends_in.is_none()) {
+            eprintln!("lisle: {report}");
+        }
+    });
+    FILENAME.set(intern(c"co_filename"));
+    QUALNAME.set(intern(c"co_qualname"));
+}
+
+/// The text of an attribute that `of` itself keeps alive, or null.
+unsafe fn text_attribute(of: Obj, name: Obj) -> *const c_char {
+    // SAFETY: attached; reading a code object's attribute runs no Python code.
+    unsafe {
+        let value = py::PyObject_GetAttr(of, name);
+        if value.is_null() {
+            return std::ptr::null();
+        }
+        let text = py::PyUnicode_AsUTF8(value);
+        py::Py_DECREF(value);
+        text
+    }
+}
+
+/// How a wait ended, with nothing in it that would have to be dropped.
+#[derive(Clone, Copy)]
+enum End {
+    Granted,
+    TimedOut,
+    Signalled,
+    Interrupted,
+    Deadlocked(*mut Report),
+}
+
+/// Calls `wait` with the deadline, detached, until it is granted, has timed out, or an exception is
+/// to be raised: of a signal's handler, an interrupt, or a deadlock. `wait` has to be ready to be
+/// called again, and must touch no Python object but what `of` keeps alive.
+#[inline(never)]
+pub(crate) unsafe fn wait(
+    of: Described,
+    limit: Limit,
+    wait: &mut dyn FnMut(Option<Instant>) -> Result<(), WaitError>,
+) -> Waited {
+    let deadline = match limit {
+        Limit::Now => return Waited::TimedOut,
+        Limit::Until(at) => Some(at),
+        Limit::Never => None,
+    };
+    // SAFETY: attached, as the caller is; nothing of what lives here has a destructor.
+    unsafe {
+        introduce();
+        let words = Words { of, place: Place::here() };
+        let told = Told::new(&words, is_main(), PATIENCE);
+        loop {
+            let state = py::PyEval_SaveThread();
+            let end = embed::telling(&told, || match wait(deadline) {
+                Ok(()) => End::Granted,
+                Err(WaitError::Interrupted) if told.take_signalled() => End::Signalled,
+                Err(WaitError::Interrupted) => End::Interrupted,
+                Err(WaitError::Deadlocked(report)) => End::Deadlocked(Box::into_raw(report)),
+                Err(_) => End::TimedOut,
+            });
+            attach(state);
+            match end {
+                End::Granted => return Waited::Granted,
+                End::TimedOut => return Waited::TimedOut,
+                End::Signalled => {
+                    if unwinding::PyErr_CheckSignals() < 0 {
+                        return Waited::Raised;
+                    }
+                }
+                End::Interrupted => {
+                    raise(INTERRUPTED.get(), c"another thread has interrupted this one");
+                    return Waited::Raised;
+                }
+                End::Deadlocked(report) => {
+                    raise_text(DEADLOCK.get(), &Box::from_raw(report).to_string());
+                    return Waited::Raised;
+                }
+            }
+        }
+    }
+}
+
+/// Comes back to the interpreter, unless that is on its way out: then the thread stays here.
+pub(crate) unsafe fn attach(state: *mut py::PyThreadState) {
+    // SAFETY: `state` is the calling thread's, which is detached.
+    unsafe {
+        if is_finalizing() && !is_main() {
+            embed::sleep_for_ever();
+        }
+        // Until 3.13 this unwinds if the interpreter has begun to end in the meantime.
+        unwinding::PyEval_RestoreThread(state);
+    }
+}
+
+fn is_finalizing() -> bool {
+    // SAFETY: may be asked at any time.
+    unsafe {
+        #[cfg(Py_3_13)]
+        return py::Py_IsFinalizing() != 0;
+        #[cfg(not(Py_3_13))]
+        return _Py_IsFinalizing() != 0;
+    }
+}
+
+/// Python's ident of the calling thread.
+pub(crate) fn python_ident() -> u64 {
+    // SAFETY: may be asked at any time.
+    unsafe { libc::pthread_self() }
+}
+
+pub(crate) fn is_main() -> bool {
+    MAIN.load(Ordering::Relaxed) == python_ident()
+}
+
+/// Sees to it that the calling thread goes by its Python name.
+unsafe fn introduce() {
+    thread_local!(static KNOWN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
+    if KNOWN.get() {
+        return;
+    }
+    // SAFETY: attached; `ACTIVE` is a dict for good, and what comes out of it is borrowed while no
+    // other Python code runs, or a new reference.
+    unsafe {
+        let active = ACTIVE.get();
+        if active.is_null() {
+            return;
+        }
+        let ident = py::PyLong_FromUnsignedLongLong(python_ident());
+        let thread = py::PyDict_GetItemWithError(active, ident);
+        py::Py_DECREF(ident);
+        if thread.is_null() {
+            py::PyErr_Clear();
+            return;
+        }
+        py::Py_INCREF(thread);
+        let name = py::PyObject_GetAttrString(thread, c"_name".as_ptr());
+        py::Py_DECREF(thread);
+        if name.is_null() {
+            return py::PyErr_Clear();
+        }
+        if py::PyUnicode_Check(name) != 0 {
+            KNOWN.set(true);
+            lisle::thread::current().set_name(args::text_of(name));
+        }
+        py::Py_DECREF(name);
+    }
+}

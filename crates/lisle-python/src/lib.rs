@@ -1,0 +1,51 @@
+//! `lisle._lisle`: the types under Python's `lisle`.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | `kit` | how types are made, arguments taken, and waited |
+//! | `locks` | `Lock`, `RLock` and the other meeting points of `threading` |
+
+mod kit;
+mod locks;
+
+use kit::wait::{ACTIVE, DEADLOCK, INTERRUPTED, MAIN};
+use pyo3::prelude::*;
+use std::sync::atomic::Ordering;
+
+pyo3::create_exception!(
+    lisle,
+    ThreadInterrupted,
+    pyo3::exceptions::PyRuntimeError,
+    "Another thread called interrupt() on this one while it waited."
+);
+pyo3::create_exception!(
+    lisle,
+    DeadlockError,
+    pyo3::exceptions::PyRuntimeError,
+    "The wait could never have ended: it closed a cycle of waits, which the message names."
+);
+
+/// Which thread runs the interpreter's signal handlers.
+#[pyfunction]
+fn _set_main_thread(ident: u64) {
+    MAIN.store(ident, Ordering::Relaxed);
+}
+
+#[pymodule(gil_used = false)]
+fn _lisle(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    kit::wait::set_up();
+    let (interrupted, deadlock) = (py.get_type::<ThreadInterrupted>(), py.get_type::<DeadlockError>());
+    let threading = py.import("threading")?;
+    INTERRUPTED.set(interrupted.clone().into_ptr());
+    DEADLOCK.set(deadlock.clone().into_ptr());
+    ACTIVE.set(threading.getattr("_active")?.into_ptr());
+    module.add("ThreadInterrupted", interrupted)?;
+    module.add("DeadlockError", deadlock)?;
+    module.add_function(wrap_pyfunction!(_set_main_thread, module)?)?;
+    // SAFETY: attached, and this is the module's set-up.
+    if !unsafe { locks::add_to(module.as_ptr()) } {
+        return Err(PyErr::fetch(py));
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! `Lock`: mutual exclusion that belongs to nobody. `_thread.lock` is its name in Python.
+
+use super::within;
+use crate::kit::class::{body_at, instance};
+use crate::kit::ffi::{new_bool, new_none, new_str, raise};
+use crate::kit::name::Name;
+use crate::kit::time::{self, Limit};
+use crate::kit::wait::{Described, Waited, wait};
+use crate::kit::{Body, Class, Names, Obj, args, arguments, body, py};
+use lisle::embed;
+use std::ffi::{c_int, c_void};
+use std::fmt;
+use std::ptr;
+
+pub(crate) struct Lock {
+    pub(crate) raw: lisle::sync::Lock,
+    name: Name,
+}
+
+impl Body for Lock {}
+
+pub(crate) fn class() -> Obj {
+    let release =
+        c"release($self, /)\n--\n\nReleases the lock, which any thread may do. RuntimeError if it is not locked.";
+    let acquire = c"acquire($self, /, blocking=True, timeout=-1)\n--\n\n\
+        Locks the lock, and tells whether it did. Waits while another thread holds it.\n\n\
+        On timeout: False. On interrupt: ThreadInterrupted; a signal's handler runs, and the wait goes on.\n\
+        Fairness: who has waited for a millisecond is handed the lock.";
+    let locked = c"locked($self, /)\n--\n\nWhether the lock is held at this moment.";
+    Class::of::<Lock>(c"_thread.lock", c"Lock(*, name=None)\n--\n\nA lock that any thread may release.")
+        .with_slot(py::Py_tp_new, new as *mut c_void)
+        .with_slot(py::Py_tp_repr, repr as *mut c_void)
+        .keywords(c"acquire", acquire_, acquire)
+        .keywords(c"acquire_lock", acquire_, acquire)
+        .no_args(c"release", release_, release)
+        .no_args(c"release_lock", release_, release)
+        .no_args(c"locked", locked_, locked)
+        .no_args(c"locked_lock", locked_, locked)
+        .no_args(c"__enter__", enter, acquire)
+        .fast(c"__exit__", exit, release)
+        .one_arg(c"within", within::within, within::DOC)
+        .no_args(c"_at_fork_reinit", at_fork_reinit, c"Makes it free and new, in the child of a fork.")
+        .getter(c"name", name, Some(set_name), c"Its name in reports, or None.")
+        .getter(c"taken_by", taken_by, None, c"The name of the thread that took it, or None if it is free.")
+        .make(ptr::null_mut())
+}
+
+unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, args: Obj, kwargs: Obj) -> Obj {
+    const TO: Names<1> = Names { function: "Lock", names: [c"name"], required: 0 };
+    // SAFETY: attached, as all that follows; `args` and `kwargs` as `tp_new` gets them.
+    unsafe {
+        let lock = Lock { raw: lisle::sync::Lock::new(), name: Name::none() };
+        if py::PyTuple_GET_SIZE(args) != 0 {
+            return raise(py::PyExc_TypeError, c"lock() takes no positional arguments");
+        }
+        if !kwargs.is_null() {
+            let Some([name]) = args::unpack(&TO, args, kwargs) else { return ptr::null_mut() };
+            if !name.is_null() && lock.name.write(name) < 0 {
+                return ptr::null_mut();
+            }
+        }
+        instance(class, lock)
+    }
+}
+
+fn describe(lock: Obj, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    // SAFETY: the lock is alive while it is waited for.
+    unsafe { body::<Lock>(lock) }.name.describe(lock, f)
+}
+
+/// Takes the lock; -1 with an exception set, else whether it did.
+pub(crate) unsafe fn take(lock: Obj, limit: Limit) -> Waited {
+    // SAFETY: the caller holds a reference to the lock.
+    unsafe {
+        let raw = &body::<Lock>(lock).raw;
+        if raw.try_acquire() {
+            return Waited::Granted;
+        }
+        wait(Described { object: lock, describe }, limit, &mut |deadline| match deadline {
+            Some(at) => raw.acquire_until(at),
+            None => raw.acquire(),
+        })
+    }
+}
+
+unsafe extern "C-unwind" fn acquire_(lock: Obj, args: *const Obj, count: isize, keywords: Obj) -> Obj {
+    const TO: Names<2> = Names { function: "acquire", names: [c"blocking", c"timeout"], required: 0 };
+    // SAFETY: arguments of a method with keywords.
+    unsafe {
+        let mut limit = Limit::Never;
+        if count != 0 || !keywords.is_null() {
+            let Some([blocking, timeout]) = arguments(&TO, args, count, keywords) else { return ptr::null_mut() };
+            let Some(given) = time::of_lock(blocking, timeout) else { return ptr::null_mut() };
+            limit = given;
+        }
+        match take(lock, limit) {
+            Waited::Raised => ptr::null_mut(),
+            ended => new_bool(ended == Waited::Granted),
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn enter(lock: Obj, _: Obj) -> Obj {
+    // SAFETY: a method's arguments.
+    unsafe {
+        match take(lock, Limit::Never) {
+            Waited::Raised => ptr::null_mut(),
+            _ => new_bool(true),
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn exit(lock: Obj, _: *const Obj, _: isize) -> Obj {
+    // SAFETY: a method's arguments.
+    unsafe { release_(lock, ptr::null_mut()) }
+}
+
+unsafe extern "C-unwind" fn release_(lock: Obj, _: Obj) -> Obj {
+    // SAFETY: a method's arguments.
+    unsafe {
+        match body::<Lock>(lock).raw.release() {
+            Ok(()) => new_none(),
+            Err(_) => raise(py::PyExc_RuntimeError, c"release unlocked lock"),
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn locked_(lock: Obj, _: Obj) -> Obj {
+    // SAFETY: a method's arguments.
+    unsafe { new_bool(body::<Lock>(lock).raw.is_locked()) }
+}
+
+unsafe extern "C-unwind" fn at_fork_reinit(lock: Obj, _: Obj) -> Obj {
+    // SAFETY: in the child of a fork there is no other thread.
+    unsafe {
+        ptr::write(&raw mut (*body_at::<Lock>(lock)).raw, lisle::sync::Lock::new());
+        new_none()
+    }
+}
+
+unsafe extern "C-unwind" fn name(lock: Obj, _: *mut c_void) -> Obj {
+    // SAFETY: a getter's arguments.
+    unsafe { body::<Lock>(lock).name.read() }
+}
+
+unsafe extern "C-unwind" fn set_name(lock: Obj, value: Obj, _: *mut c_void) -> c_int {
+    // SAFETY: a setter's arguments.
+    unsafe { body::<Lock>(lock).name.write(value) }
+}
+
+unsafe extern "C-unwind" fn taken_by(lock: Obj, _: *mut c_void) -> Obj {
+    // SAFETY: a getter's arguments.
+    unsafe { name_of(body::<Lock>(lock).raw.taken_by().map_or(0, |ident| ident.get())) }
+}
+
+/// The name of the thread of this ident, or None.
+pub(crate) unsafe fn name_of(ident: u32) -> Obj {
+    // SAFETY: attached.
+    unsafe {
+        match embed::find(ident) {
+            Some(thread) => new_str(thread.name().unwrap_or_default()),
+            None => new_none(),
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn repr(lock: Obj) -> Obj {
+    // SAFETY: a slot's argument.
+    unsafe {
+        let state = if body::<Lock>(lock).raw.is_locked() { "locked" } else { "unlocked" };
+        new_str(&format!("<{state} _thread.lock object at {lock:p}>"))
+    }
+}

@@ -1,0 +1,109 @@
+//! For those who embed this crate in an interpreter: the parking lot, for primitives of their own.
+//!
+//! A primitive is a word of state, and waiters who sleep at its address. Whoever changes the state
+//! wakes them; whoever is about to sleep looks at the state once more, which cannot be missed:
+//!
+//! ```
+//! use lisle::embed::{Waiting, park, unpark};
+//! use lisle::{Kind, thread};
+//! use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+//!
+//! static OPEN: AtomicBool = AtomicBool::new(false);
+//! let key = &raw const OPEN as usize;
+//! let waiter = thread::spawn(move || {
+//!     while !OPEN.load(SeqCst) {
+//!         park(key, &Waiting::new(Kind::Event), || !OPEN.load(SeqCst)).unwrap();
+//!     }
+//! });
+//! OPEN.store(true, SeqCst);
+//! unpark(key, usize::MAX);
+//! waiter.join().unwrap();
+//! ```
+//!
+//! This module follows the needs of embedders: it may change from one version to the next.
+
+use crate::park::{self, Choice, Wait, WaitError, current};
+use crate::{Kind, thread};
+use std::fmt;
+use std::panic::Location;
+use std::time::Instant;
+
+pub use crate::park::told::{Tell, Told, telling};
+pub use crate::park::wait::{Bond, Owner, Subject};
+pub use crate::sync::reentrant_lock::ReentrantLock;
+
+/// What nobody in particular can end, and that has no name.
+struct Nobody;
+
+impl Subject for Nobody {
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("of an embedder")
+    }
+}
+
+/// A wait that is about to begin.
+pub struct Waiting<'a> {
+    /// What kind of wait it is, for those who look.
+    pub kind: Kind,
+    /// Who can end it.
+    pub subject: &'a dyn Subject,
+    /// When it ends by itself.
+    pub deadline: Option<Instant>,
+    /// Whether an interrupt ends it.
+    pub interruptible: bool,
+}
+
+impl Waiting<'_> {
+    /// A wait without limit, which an interrupt can end, for something that anybody can do.
+    pub fn new(kind: Kind) -> Waiting<'static> {
+        Waiting { kind, subject: &Nobody, deadline: None, interruptible: true }
+    }
+}
+
+/// Sleeps at `key` until somebody calls [`unpark`] for it, unless `validate`, called under a lock
+/// that [`unpark`] takes too, says that there is nothing to wait for. True if the thread was unparked.
+///
+/// `validate` must not wait, and take no lock that is held around [`unpark`].
+///
+/// # Errors
+/// As of any wait: see [`WaitError`]. A thread that was unparked in that moment returns `Ok(true)`.
+#[track_caller]
+pub fn park(key: usize, waiting: &Waiting<'_>, validate: impl FnOnce() -> bool) -> Result<bool, WaitError> {
+    let mut wait = Wait::new(waiting.kind, waiting.subject, Location::caller(), waiting.deadline);
+    wait.interruptible = waiting.interruptible;
+    Ok(park::park(key, &wait, validate).settle()?.is_some())
+}
+
+/// Wakes at most `most` of those who wait at `key`, the oldest first; returns how many.
+pub fn unpark(key: usize, most: usize) -> usize {
+    let mut left = most;
+    let choose = |_: &park::lot::Candidate<'_>| match left.checked_sub(1) {
+        Some(fewer) => {
+            left = fewer;
+            Choice::Grant(0)
+        }
+        None => Choice::Stop,
+    };
+    park::unpark(key, choose, |_| ()).granted
+}
+
+/// The calling thread's ident, for [`Owner`].
+#[inline]
+pub fn ident() -> u32 {
+    current::ident()
+}
+
+/// The thread of this ident, if it lives.
+pub fn find(ident: u32) -> Option<thread::Thread> {
+    park::registry::find(ident).map(thread::Thread::of)
+}
+
+/// Sleeps until the process ends: for a thread that must not go back where it came from.
+pub fn sleep_for_ever() -> ! {
+    let here = 0u8;
+    loop {
+        let mut wait = Wait::new(Kind::Sleep, &Nobody, Location::caller(), None);
+        wait.interruptible = false;
+        park::park(park::key_of(&here), &wait, || true);
+    }
+}

@@ -1,0 +1,90 @@
+//! What an embedder says of a thread's waits: an interpreter knows the lines of the program that it
+//! runs, and its objects' names, where this crate sees only the interpreter.
+
+use super::current;
+use std::cell::Cell;
+use std::fmt;
+use std::ptr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// The words for a wait. Called by any thread while the wait lasts, under a lock of the parking lot: it
+/// must not wait.
+pub trait Tell: Sync {
+    /// What is waited for: its name, or whatever tells it from others.
+    fn object(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+
+    /// Where the program has called.
+    fn place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+}
+
+/// What is to be told of the calling thread's waits during [`telling`].
+pub struct Told<'a> {
+    tell: &'a dyn Tell,
+    signals: bool,
+    signalled: Cell<bool>,
+    patience: Duration,
+}
+
+impl<'a> Told<'a> {
+    /// With `signals`, a signal handler that ran on the thread ends an interruptible wait as
+    /// `Interrupted`. A wait for an unowned lock is looked at for deadlock after `patience`: programs
+    /// that use such a lock as a signal are not to be suspected each time.
+    pub fn new(tell: &'a dyn Tell, signals: bool, patience: Duration) -> Told<'a> {
+        Told { tell, signals, signalled: Cell::new(false), patience }
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Whether it was a signal that ended a wait, and not another thread's interrupt. Asking clears it.
+    pub fn take_signalled(&self) -> bool {
+        self.signalled.take()
+    }
+
+    /// A signal handler has run: notes it if that is minded, and tells whether it is.
+    pub(super) fn signalled(&self) -> bool {
+        self.signalled.set(self.signals);
+        self.signals
+    }
+
+    pub(super) fn object(&self) -> String {
+        Words(self.tell, <dyn Tell>::object).to_string()
+    }
+
+    pub(super) fn place(&self) -> String {
+        Words(self.tell, <dyn Tell>::place).to_string()
+    }
+}
+
+type Part<'a> = fn(&(dyn Tell + 'a), &mut fmt::Formatter<'_>) -> fmt::Result;
+
+struct Words<'a>(&'a dyn Tell, Part<'a>);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.1(self.0, f)
+    }
+}
+
+/// Makes `call`, with `told` in the place of what this crate would say of its waits.
+pub fn telling<R>(told: &Told<'_>, call: impl FnOnce() -> R) -> R {
+    /// Its drop is the end of the call, also of one that panics.
+    struct Telling<'a>(&'a super::Record, *mut Told<'static>);
+
+    impl Drop for Telling<'_> {
+        fn drop(&mut self) {
+            self.0.told.store(self.1, Ordering::Relaxed);
+        }
+    }
+
+    current::with(|me| {
+        // Relaxed, as with `current::doing`: others read it under the lock of a bucket in which this
+        // thread has queued itself since.
+        let _telling = Telling(me, me.told.load(Ordering::Relaxed));
+        // Only the lifetime changes: the pointer is taken back before `told` goes.
+        me.told.store(ptr::from_ref(told).cast_mut().cast(), Ordering::Relaxed);
+        call()
+    })
+}
