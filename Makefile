@@ -14,7 +14,7 @@ say      = @printf '\n\033[1m== %s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint unit portable model soak bench docs tools
+.PHONY: help run test lint unit portable model soak bench docs tools conformance
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -66,6 +66,11 @@ soak: ## The tests in release, those of chance LISLE_SOAK (25) times as long.
 
 bench: ## lisle and its peers, side by side (ARGS='--quick mutex'); writes target/bench/rust.json.
 	$(CARGO) run --release --package lisle-bench -- $(ARGS)
+
+# Whom to test, and what: ARGS='-p 3.13 -m queue'; see ci/conformance.py --help.
+conformance: ## CPython's own tests, stock and under lisle, on every CPython found (ARGS='-p 3.13 -m queue').
+	$(say) "CPython's own tests, stock and under lisle"
+	python3 ci/conformance.py $(ARGS)
 
 docs: ## The documentation, without a warning.
 	$(say) "documentation: warnings are errors"

@@ -12,10 +12,11 @@
 set -euo pipefail
 
 readonly series=3.13
+here=$(cd "$(dirname "$0")" && pwd)
+readonly here
 readonly cache="${XDG_CACHE_HOME:-$HOME/.cache}/lisle"
 readonly prefix="$cache/cpython-${series}t"
 readonly python="$prefix/bin/python${series}t"
-readonly mirror="${DEBIAN_MIRROR:-http://deb.debian.org/debian}"
 # What the modules of the standard library are built from that tests or pip need.
 readonly packages=(build-essential pkg-config xz-utils debian-archive-keyring
     libssl-dev zlib1g-dev libffi-dev libbz2-dev liblzma-dev libsqlite3-dev)
@@ -48,38 +49,12 @@ install_packages() {
         "${missing[@]}" >&2
 }
 
-# The source package into $1, by an apt that has its own lists and cache and leaves the system's alone.
-download() {
-    local into=$1 apt=$1/apt
-    mkdir -p "$apt"/{state/lists/partial,cache/archives/partial,etc}
-    cat >"$apt/etc/sources.list" <<END
-deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main
-END
-    local own=(
-        -o "Dir::Etc::SourceList=$apt/etc/sources.list" -o Dir::Etc::SourceParts=/dev/null
-        -o "Dir::State=$apt/state" -o "Dir::State::status=/var/lib/dpkg/status"
-        -o "Dir::Cache=$apt/cache"
-        # The directory is the user's own, so apt's own user could not write there.
-        -o APT::Sandbox::User="$(id -un)"
-        # Hooks of the machine are meant for the machine's lists.
-        -o APT::Update::Post-Invoke::= -o APT::Update::Post-Invoke-Success::=
-        -o Acquire::Languages=none
-    )
-    say "the list of Debian's source packages"
-    apt-get -qq "${own[@]}" update >&2
-    say "the source of CPython $series"
-    (cd "$into" && apt-get -qq "${own[@]}" source --download-only "python$series" >&2)
-}
-
 build() {
-    local work=$1 tarball
-    download "$work"
-    tarball=$(find "$work" -maxdepth 1 -name "python${series}_*.orig.tar.*" ! -name '*.asc')
-    [[ -f $tarball ]] || die "no source of python$series came from $mirror"
-    mkdir "$work/src"
-    tar -xf "$tarball" -C "$work/src" --strip-components=1
+    local work=$1
+    say "the source of CPython $series"
+    "$here/debian-source.sh" trixie "python$series" "$work/src"
     cd "$work/src"
-    say "configure $(basename "$tarball")"
+    say "configure"
     ./configure --quiet --prefix="$prefix" --disable-gil --with-ensurepip=install >"$work/log" 2>&1
     say "make, about seven minutes on two cores"
     nice make -s -j"$(nproc)" >>"$work/log" 2>&1
@@ -104,7 +79,7 @@ main() {
             install_packages
             work=$(mktemp -d "$cache/build.XXXXXX")
             # The log is what a failure is found out from, so only a success clears up.
-            trap 'tail -n 30 "$work/log" >&2 || true; say "failed; all of it stays in $work"' EXIT
+            trap '[[ ! -f $work/log ]] || tail -n 30 "$work/log" >&2; say "failed; all of it stays in $work"' EXIT
             build "$work"
             trap - EXIT
             cd "$cache"
