@@ -31,6 +31,20 @@ fn _set_main_thread(ident: u64) {
     MAIN.store(ident, Ordering::Relaxed);
 }
 
+/// Makes the present or next wait of the thread with this native id raise ThreadInterrupted. False if
+/// no such thread has ever come here.
+#[pyfunction]
+fn _interrupt(native_id: u32) -> bool {
+    let found = lisle::thread::enumerate().into_iter().find(|thread| thread.native_id() == Some(native_id));
+    found.inspect(lisle::thread::Thread::interrupt).is_some()
+}
+
+/// The calling thread's name in reports.
+#[pyfunction]
+fn _set_name(name: &str) {
+    kit::wait::set_name(name);
+}
+
 #[pymodule(gil_used = false)]
 fn _lisle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
@@ -43,6 +57,8 @@ fn _lisle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ThreadInterrupted", interrupted)?;
     module.add("DeadlockError", deadlock)?;
     module.add_function(wrap_pyfunction!(_set_main_thread, module)?)?;
+    module.add_function(wrap_pyfunction!(_interrupt, module)?)?;
+    module.add_function(wrap_pyfunction!(_set_name, module)?)?;
     // SAFETY: attached, and this is the module's set-up.
     if !unsafe { locks::add_to(module.as_ptr()) } {
         return Err(PyErr::fetch(py));

@@ -267,3 +267,22 @@ unsafe extern "C-unwind" fn dealloc<T: Body>(object: Obj) {
         py::Py_DECREF(class.cast());
     }
 }
+
+/// The class of `object`, as the standard library has it in its reprs: with its module.
+pub(crate) unsafe fn full_name(object: Obj) -> String {
+    // SAFETY: attached; a type always has both names.
+    unsafe {
+        let class = py::Py_TYPE(object).cast::<py::PyObject>();
+        let mut words = [String::new(), String::new()];
+        for (word, attribute) in words.iter_mut().zip([c"__module__", c"__qualname__"]) {
+            let text = py::PyObject_GetAttrString(class, attribute.as_ptr());
+            if text.is_null() {
+                py::PyErr_Clear();
+                continue;
+            }
+            *word = super::args::text_of(text);
+            py::Py_DECREF(text);
+        }
+        words.join(".")
+    }
+}

@@ -81,3 +81,24 @@ pub(crate) fn intern(name: &CStr) -> Obj {
     // SAFETY: attached, as all of the module's set-up.
     unsafe { py::PyUnicode_InternFromString(name.as_ptr()) }
 }
+
+/// An exception that is not to be seen for a while; null if none is set.
+pub(crate) type Aside = [Obj; 3];
+
+/// Takes the exception that is set, if any, so that other code can be called.
+#[allow(deprecated, reason = "what took its place begins with 3.12")]
+pub(crate) unsafe fn set_aside() -> Aside {
+    let [mut kind, mut value, mut trace] = [std::ptr::null_mut(); 3];
+    // SAFETY: attached.
+    unsafe { py::PyErr_Fetch(&mut kind, &mut value, &mut trace) };
+    [kind, value, trace]
+}
+
+/// Sets the exception again. Without one, what is set stays.
+#[allow(deprecated, reason = "what took its place begins with 3.12")]
+pub(crate) unsafe fn put_back([kind, value, trace]: Aside) {
+    if !kind.is_null() {
+        // SAFETY: attached; from `set_aside`.
+        unsafe { py::PyErr_Restore(kind, value, trace) };
+    }
+}

@@ -5,6 +5,7 @@ use super::time::Limit;
 use super::{Once, args};
 use lisle::embed::{self, Tell, Told};
 use lisle::{Report, WaitError};
+use std::cell::Cell;
 use std::ffi::{c_char, c_int};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -161,20 +162,10 @@ pub(crate) unsafe fn wait(
     };
     // SAFETY: attached, as the caller is; nothing of what lives here has a destructor.
     unsafe {
-        introduce();
         let words = Words { of, place: Place::here() };
         let told = Told::new(&words, is_main(), PATIENCE);
         loop {
-            let state = py::PyEval_SaveThread();
-            let end = embed::telling(&told, || match wait(deadline) {
-                Ok(()) => End::Granted,
-                Err(WaitError::Interrupted) if told.take_signalled() => End::Signalled,
-                Err(WaitError::Interrupted) => End::Interrupted,
-                Err(WaitError::Deadlocked(report)) => End::Deadlocked(Box::into_raw(report)),
-                Err(_) => End::TimedOut,
-            });
-            attach(state);
-            match end {
+            match detached(&told, &mut || wait(deadline)) {
                 End::Granted => return Waited::Granted,
                 End::TimedOut => return Waited::TimedOut,
                 End::Signalled => {
@@ -192,6 +183,36 @@ pub(crate) unsafe fn wait(
                 }
             }
         }
+    }
+}
+
+/// [`wait`] for what must be had before the caller may return: nothing else ends it. An exception
+/// that is set stays so.
+#[inline(never)]
+pub(crate) unsafe fn wait_deaf(of: Described, wait: &mut dyn FnMut() -> Result<(), WaitError>) {
+    // SAFETY: as with `wait`.
+    unsafe {
+        let words = Words { of, place: Place::here() };
+        let told = Told::new(&words, false, PATIENCE).deaf();
+        while !matches!(detached(&told, wait), End::Granted) {}
+    }
+}
+
+/// Calls `wait` detached from the interpreter.
+unsafe fn detached(told: &Told<'_>, wait: &mut dyn FnMut() -> Result<(), WaitError>) -> End {
+    // SAFETY: attached, as the caller is; nothing of what lives here has a destructor.
+    unsafe {
+        introduce();
+        let state = py::PyEval_SaveThread();
+        let end = embed::telling(told, || match wait() {
+            Ok(()) => End::Granted,
+            Err(WaitError::Interrupted) if told.take_signalled() => End::Signalled,
+            Err(WaitError::Interrupted) => End::Interrupted,
+            Err(WaitError::Deadlocked(report)) => End::Deadlocked(Box::into_raw(report)),
+            Err(_) => End::TimedOut,
+        });
+        attach(state);
+        end
     }
 }
 
@@ -227,9 +248,17 @@ pub(crate) fn is_main() -> bool {
     MAIN.load(Ordering::Relaxed) == python_ident()
 }
 
+thread_local!(static KNOWN: Cell<bool> = const { Cell::new(false) });
+
+/// The calling thread goes by this name from now on.
+pub(crate) fn set_name(name: &str) {
+    KNOWN.set(true);
+    lisle::thread::current().set_name(name);
+}
+
+/// Sees to it that the calling thread goes by its Python name.
 /// Sees to it that the calling thread goes by its Python name.
 unsafe fn introduce() {
-    thread_local!(static KNOWN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
     if KNOWN.get() {
         return;
     }
@@ -254,8 +283,7 @@ unsafe fn introduce() {
             return py::PyErr_Clear();
         }
         if py::PyUnicode_Check(name) != 0 {
-            KNOWN.set(true);
-            lisle::thread::current().set_name(args::text_of(name));
+            set_name(&args::text_of(name));
         }
         py::Py_DECREF(name);
     }

@@ -5,8 +5,8 @@ use crate::kit::class::{body_at, instance};
 use crate::kit::ffi::{new_bool, new_none, new_str, raise};
 use crate::kit::name::Name;
 use crate::kit::time::{self, Limit};
-use crate::kit::wait::{Described, Waited, wait};
-use crate::kit::{Body, Class, Names, Obj, args, arguments, body, py};
+use crate::kit::wait::{Described, Waited, wait, wait_deaf};
+use crate::kit::{Body, Class, Names, Obj, Once, args, arguments, body, py};
 use lisle::embed;
 use std::ffi::{c_int, c_void};
 use std::fmt;
@@ -19,6 +19,8 @@ pub(crate) struct Lock {
 
 impl Body for Lock {}
 
+pub(crate) static CLASS: Once = Once::new();
+
 pub(crate) fn class() -> Obj {
     let release =
         c"release($self, /)\n--\n\nReleases the lock, which any thread may do. RuntimeError if it is not locked.";
@@ -27,7 +29,7 @@ pub(crate) fn class() -> Obj {
         On timeout: False. On interrupt: ThreadInterrupted; a signal's handler runs, and the wait goes on.\n\
         Fairness: who has waited for a millisecond is handed the lock.";
     let locked = c"locked($self, /)\n--\n\nWhether the lock is held at this moment.";
-    Class::of::<Lock>(c"_thread.lock", c"Lock(*, name=None)\n--\n\nA lock that any thread may release.")
+    let class = Class::of::<Lock>(c"_thread.lock", c"Lock(*, name=None)\n--\n\nA lock that any thread may release.")
         .with_slot(py::Py_tp_new, new as *mut c_void)
         .with_slot(py::Py_tp_repr, repr as *mut c_void)
         .keywords(c"acquire", acquire_, acquire)
@@ -42,7 +44,15 @@ pub(crate) fn class() -> Obj {
         .no_args(c"_at_fork_reinit", at_fork_reinit, c"Makes it free and new, in the child of a fork.")
         .getter(c"name", name, Some(set_name), c"Its name in reports, or None.")
         .getter(c"taken_by", taken_by, None, c"The name of the thread that took it, or None if it is free.")
-        .make(ptr::null_mut())
+        .make(ptr::null_mut());
+    CLASS.set(class);
+    class
+}
+
+/// A new lock.
+pub(crate) unsafe fn make() -> Obj {
+    // SAFETY: attached, and the type is made.
+    unsafe { instance(CLASS.get().cast(), Lock { raw: lisle::sync::Lock::new(), name: Name::none() }) }
 }
 
 unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, args: Obj, kwargs: Obj) -> Obj {
@@ -68,7 +78,7 @@ fn describe(lock: Obj, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     unsafe { body::<Lock>(lock) }.name.describe(lock, f)
 }
 
-/// Takes the lock; -1 with an exception set, else whether it did.
+/// Takes the lock.
 pub(crate) unsafe fn take(lock: Obj, limit: Limit) -> Waited {
     // SAFETY: the caller holds a reference to the lock.
     unsafe {
@@ -80,6 +90,17 @@ pub(crate) unsafe fn take(lock: Obj, limit: Limit) -> Waited {
             Some(at) => raw.acquire_until(at),
             None => raw.acquire(),
         })
+    }
+}
+
+/// Takes the lock, whatever comes.
+pub(crate) unsafe fn take_for_sure(lock: Obj) {
+    // SAFETY: the caller holds a reference to the lock.
+    unsafe {
+        let raw = &body::<Lock>(lock).raw;
+        if !raw.try_acquire() {
+            wait_deaf(Described { object: lock, describe }, &mut || raw.acquire());
+        }
     }
 }
 
@@ -115,7 +136,7 @@ unsafe extern "C-unwind" fn exit(lock: Obj, _: *const Obj, _: isize) -> Obj {
     unsafe { release_(lock, ptr::null_mut()) }
 }
 
-unsafe extern "C-unwind" fn release_(lock: Obj, _: Obj) -> Obj {
+pub(super) unsafe extern "C-unwind" fn release_(lock: Obj, _: Obj) -> Obj {
     // SAFETY: a method's arguments.
     unsafe {
         match body::<Lock>(lock).raw.release() {

@@ -1,18 +1,29 @@
 //! The locks and meeting points of `threading`.
 
+mod condition;
+mod event;
+mod finish;
 mod lock;
 mod rlock;
+mod semaphore;
 mod within;
 
 use crate::kit::{Obj, py};
+use std::ffi::CStr;
 
 /// Makes the types and gives them to the module; false with an exception set if that fails.
 pub(crate) unsafe fn add_to(module: Obj) -> bool {
     // SAFETY: attached, and the module is being made.
-    unsafe {
-        let types = [(c"lock", lock::class()), (c"RLock", rlock::class()), (c"Within", within::class())];
-        types
-            .into_iter()
-            .all(|(name, class)| !class.is_null() && py::PyModule_AddObjectRef(module, name.as_ptr(), class) == 0)
-    }
+    let add = |name: &CStr, class: Obj| unsafe {
+        !class.is_null() && py::PyModule_AddObjectRef(module, name.as_ptr(), class) == 0
+    };
+    let semaphore = semaphore::class();
+    add(c"lock", lock::class())
+        && add(c"RLock", rlock::class())
+        && add(c"Within", within::class())
+        && add(c"Condition", condition::class())
+        && add(c"Event", event::class())
+        && add(c"Finish", finish::class())
+        && add(c"Semaphore", semaphore)
+        && add(c"BoundedSemaphore", semaphore::bounded(semaphore))
 }

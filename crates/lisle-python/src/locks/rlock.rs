@@ -6,19 +6,21 @@ use crate::kit::class::{body_at, instance};
 use crate::kit::ffi::{new_bool, new_none, new_str, raise};
 use crate::kit::name::Name;
 use crate::kit::time::{self, Limit};
-use crate::kit::wait::{Described, Waited, wait};
-use crate::kit::{Body, Class, Names, Obj, arguments, body, py};
+use crate::kit::wait::{Described, Waited, wait, wait_deaf};
+use crate::kit::{Body, Class, Names, Obj, Once, arguments, body, py};
 use lisle::embed::ReentrantLock;
 use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::ptr;
 
 pub(crate) struct RLock {
-    raw: ReentrantLock,
+    pub(super) raw: ReentrantLock,
     name: Name,
 }
 
 impl Body for RLock {}
+
+pub(crate) static CLASS: Once = Once::new();
 
 pub(crate) fn class() -> Obj {
     let release = c"release($self, /)\n--\n\n\
@@ -27,7 +29,7 @@ pub(crate) fn class() -> Obj {
         Locks the lock, once more if this thread holds it already, and tells whether it did.\n\n\
         On timeout: False. On interrupt: ThreadInterrupted. Deadlock: DeadlockError, if the wait closes a cycle.\n\
         Fairness: who has waited for a millisecond is handed the lock.";
-    Class::of::<RLock>(
+    let class = Class::of::<RLock>(
         c"_thread.RLock",
         c"RLock()\n--\n\nA lock that its holder may lock again, and alone may release.",
     )
@@ -47,7 +49,15 @@ pub(crate) fn class() -> Obj {
     .no_args(c"_at_fork_reinit", at_fork_reinit, c"Makes it free and new, in the child of a fork.")
     .getter(c"name", name, Some(set_name), c"Its name in reports, or None.")
     .getter(c"taken_by", taken_by, None, c"The name of the thread that holds it, or None if it is free.")
-    .make(ptr::null_mut())
+    .make(ptr::null_mut());
+    CLASS.set(class);
+    class
+}
+
+/// A new lock.
+pub(crate) unsafe fn make() -> Obj {
+    // SAFETY: attached, and the type is made.
+    unsafe { instance(CLASS.get().cast(), RLock { raw: ReentrantLock::new(), name: Name::none() }) }
 }
 
 unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, _: Obj, _: Obj) -> Obj {
@@ -60,7 +70,7 @@ fn describe(lock: Obj, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     unsafe { body::<RLock>(lock) }.name.describe(lock, f)
 }
 
-unsafe fn take(lock: Obj, limit: Limit) -> Waited {
+pub(super) unsafe fn take(lock: Obj, limit: Limit) -> Waited {
     // SAFETY: the caller holds a reference to the lock.
     unsafe {
         let raw = &body::<RLock>(lock).raw;
@@ -103,7 +113,7 @@ unsafe extern "C-unwind" fn exit(lock: Obj, _: *const Obj, _: isize) -> Obj {
     unsafe { release_(lock, ptr::null_mut()) }
 }
 
-unsafe extern "C-unwind" fn release_(lock: Obj, _: Obj) -> Obj {
+pub(super) unsafe extern "C-unwind" fn release_(lock: Obj, _: Obj) -> Obj {
     // SAFETY: a method's arguments.
     unsafe {
         match body::<RLock>(lock).raw.release() {
@@ -129,7 +139,7 @@ unsafe extern "C-unwind" fn count(lock: Obj, _: Obj) -> Obj {
 }
 
 /// The state is `(how often, owner)`, as the standard library has it.
-unsafe extern "C-unwind" fn release_save(lock: Obj, _: Obj) -> Obj {
+pub(super) unsafe extern "C-unwind" fn release_save(lock: Obj, _: Obj) -> Obj {
     // SAFETY: a method's arguments.
     unsafe {
         let raw = &body::<RLock>(lock).raw;
@@ -150,7 +160,7 @@ unsafe extern "C-unwind" fn release_save(lock: Obj, _: Obj) -> Obj {
 }
 
 /// Must succeed, whatever happens in the meantime: the lock is to be held when a `with` ends.
-unsafe extern "C-unwind" fn acquire_restore(lock: Obj, state: Obj) -> Obj {
+pub(super) unsafe extern "C-unwind" fn acquire_restore(lock: Obj, state: Obj) -> Obj {
     // SAFETY: a method's arguments.
     unsafe {
         if py::PyTuple_Check(state) == 0 || py::PyTuple_GET_SIZE(state) != 2 {
@@ -160,11 +170,11 @@ unsafe extern "C-unwind" fn acquire_restore(lock: Obj, state: Obj) -> Obj {
         if depth == u64::MAX && !py::PyErr_Occurred().is_null() {
             return ptr::null_mut();
         }
-        match take(lock, Limit::Never) {
-            Waited::Granted => {}
-            _ => return ptr::null_mut(),
+        let raw = &body::<RLock>(lock).raw;
+        if !raw.try_acquire() {
+            wait_deaf(Described { object: lock, describe }, &mut || raw.acquire(None));
         }
-        body::<RLock>(lock).raw.set_depth(depth as u32);
+        raw.set_depth(depth as u32);
         new_none()
     }
 }

@@ -24,6 +24,7 @@ pub struct Told<'a> {
     signals: bool,
     signalled: Cell<bool>,
     patience: Duration,
+    deaf: bool,
 }
 
 impl<'a> Told<'a> {
@@ -31,7 +32,18 @@ impl<'a> Told<'a> {
     /// `Interrupted`. A wait for an unowned lock is looked at for deadlock after `patience`: programs
     /// that use such a lock as a signal are not to be suspected each time.
     pub fn new(tell: &'a dyn Tell, signals: bool, patience: Duration) -> Told<'a> {
-        Told { tell, signals, signalled: Cell::new(false), patience }
+        Told { tell, signals, signalled: Cell::new(false), patience, deaf: false }
+    }
+
+    /// Nothing but what it waits for ends the wait: no interrupt, no signal, and of a deadlock another
+    /// thread gets the error. For a lock that must be held again when a call returns.
+    pub fn deaf(mut self) -> Told<'a> {
+        self.deaf = true;
+        self
+    }
+
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf
     }
 
     pub(super) fn patience(&self) -> Duration {

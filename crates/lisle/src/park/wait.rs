@@ -7,6 +7,7 @@ use super::parker::Woke;
 use super::record::Shared;
 use super::report::Report;
 use super::site::Site;
+use super::told::Told;
 use super::{current, deadlock};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -91,6 +92,7 @@ impl Owner {
 }
 
 /// A wait that is about to begin.
+#[derive(Clone, Copy)]
 pub(crate) struct Wait<'a> {
     pub(crate) kind: Kind,
     pub(crate) subject: &'a dyn Subject,
@@ -234,6 +236,11 @@ pub(crate) fn park_with(
 ) -> Outcome {
     current::with(|me| {
         let began = Instant::now();
+        let mut wait = *wait;
+        if me.told().is_some_and(Told::is_deaf) {
+            (wait.interruptible, wait.unfailing) = (false, true);
+        }
+        let wait = &wait;
         let node = Node::new(key, me, wait, wait.since.unwrap_or(began));
         me.parker.begin();
         {

@@ -1,0 +1,75 @@
+"""`python -m lisle program.py args…`: runs a program with lisle in the place of the standard modules."""
+
+import argparse
+import io
+import os
+import sys
+import types
+
+
+def _arguments():
+    parser = argparse.ArgumentParser(
+        prog="python -m lisle",
+        usage="python -m lisle [-h] (program.py | -m module | -c code) [args ...]",
+        description="Runs a Python program, unmodified, with lisle in the place of threading, queue and concurrent.futures.",
+        epilog="It reaches this process and those that it forks. Other children (subprocess, multiprocessing's "
+        "spawn) begin with the standard modules: start them with python -m lisle too, or call lisle.install() there.",
+    )
+    group = parser.add_mutually_exclusive_group(required=True)
+    group.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module, as python -m does")
+    group.add_argument("-c", dest="code", nargs=argparse.REMAINDER, help="run code, as python -c does")
+    group.add_argument("program", nargs="?", help="run a file, or - for standard input")
+    # Everything behind what is run belongs to it.
+    own = 1
+    given = sys.argv[1:]
+    if given and given[0] in ("-m", "-c"):
+        if len(given) == 1:
+            parser.error(f"argument {given[0]}: what is to be run?")
+        return given[0], given[1], given[2:]
+    if given and not (given[0].startswith("-") and given[0] != "-"):
+        return "file", given[0], given[own:]
+    parser.parse_args(given)
+    return parser.error("what is to be run?")
+
+
+def main():
+    kind, what, rest = _arguments()
+    import lisle
+
+    lisle.install()
+    module = types.ModuleType("__main__")
+    module.__builtins__ = __builtins__
+    sys.modules["__main__"] = module
+    # What was put first for `-m lisle` is for the program to say.
+    if kind == "-m":
+        import runpy
+
+        sys.argv = [what, *rest]
+        runpy._run_module_as_main(what, alter_argv=True)
+        return
+    if kind == "-c":
+        sys.argv = ["-c", *rest]
+        code = compile(what, "<string>", "exec")
+    elif what == "-":
+        sys.argv = ["-", *rest]
+        code = compile(sys.stdin.read(), "<stdin>", "exec")
+    else:
+        sys.argv = [what, *rest]
+        program = what
+        if os.path.isdir(what):
+            program = os.path.join(what, "__main__.py")
+            sys.path[0] = what
+        elif not sys.flags.safe_path:
+            sys.path[0] = os.path.dirname(os.path.abspath(what))
+        try:
+            with io.open_code(os.path.abspath(program)) as file:
+                source = file.read()
+        except OSError as error:
+            sys.exit(f"python -m lisle: can't open file {program!r}: {error}")
+        module.__file__ = program
+        module.__cached__ = None
+        code = compile(source, program, "exec", dont_inherit=True)
+    exec(code, module.__dict__)
+
+
+main()

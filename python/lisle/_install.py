@@ -1,0 +1,145 @@
+"""Putting the drop-ins in place of the standard library's, and back."""
+
+import sys
+import threading as _threading
+from importlib.abc import Loader, MetaPathFinder
+from importlib.util import find_spec
+
+from . import _thread_life as _life
+
+_MISSING = object()
+# (object, attribute, what was there), in the order in which they were replaced.
+_replaced = []
+
+
+def _put(target, name, value):
+    _replaced.append((target, name, target.__dict__.get(name, _MISSING)))
+    setattr(target, name, value)
+
+
+def _put_where_it_is(target, name, value):
+    if hasattr(target, name):
+        _put(target, name, value)
+
+
+def install():
+    """Makes `threading`, `queue` and `concurrent.futures` lisle's, for all who look names up in them.
+
+    Objects that exist already stay what they are, and both kinds go together. Calling it again does
+    nothing. Reaches this process, and those that it forks.
+    """
+    if _replaced:
+        return
+    import _thread
+    import queue
+
+    from . import queue as ours
+    from . import threading as threads
+
+    for name in ("Lock", "_allocate_lock"):
+        _put(_threading, name, threads.Lock)
+    for name in ("Condition", "Semaphore", "BoundedSemaphore", "Event"):
+        _put(_threading, name, getattr(threads, name))
+    _put(_threading, "_CRLock", threads.RLock)
+    if isinstance(_threading.RLock, type):
+        _put(_threading, "RLock", threads.RLock)
+    for name in ("allocate_lock", "allocate", "LockType", "lock"):
+        _put_where_it_is(_thread, name, threads.Lock)
+    _put(_thread, "RLock", threads.RLock)
+    for name, value in (
+        ("start", _life.start),
+        ("join", _life.join),
+        ("_bootstrap_inner", _life.bootstrap_inner),
+        ("interrupt", _life.interrupt),
+    ):
+        _put(_threading.Thread, name, value)
+    for name in ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue", "ShutDown"):
+        _put(queue, name, getattr(ours, name))
+    # Not imported here: it pulls in logging, and the program may have to be first there.
+    sys.meta_path.insert(0, _finder)
+    for name in list(_PATCHES):
+        if name in sys.modules:
+            _patch(sys.modules[name])
+
+
+def uninstall():
+    """Takes back what `install` did. Objects made in between stay what they are."""
+    while _replaced:
+        target, name, was = _replaced.pop()
+        if was is _MISSING:
+            delattr(target, name)
+        else:
+            setattr(target, name, was)
+    if _finder in sys.meta_path:
+        sys.meta_path.remove(_finder)
+
+
+def _patch_base(module):
+    from . import futures
+
+    for name in ("Future", "wait", "as_completed"):
+        _put(module, name, getattr(futures, name))
+
+
+def _patch_package(module):
+    _patch_base(module)
+    if "ThreadPoolExecutor" in module.__dict__:
+        from . import futures
+
+        _put(module, "ThreadPoolExecutor", futures.ThreadPoolExecutor)
+
+
+def _patch_thread(module):
+    from . import futures
+
+    _put(module, "ThreadPoolExecutor", futures.ThreadPoolExecutor)
+
+
+_PATCHES = {
+    "concurrent.futures._base": _patch_base,
+    "concurrent.futures.thread": _patch_thread,
+    "concurrent.futures": _patch_package,
+}
+
+
+def _patch(module):
+    # The others must be there before ours can derive from them.
+    if "concurrent.futures" in sys.modules and not getattr(
+        sys.modules["concurrent.futures"].__spec__, "_initializing", False
+    ):
+        _PATCHES[module.__name__](module)
+
+
+class _Finder(MetaPathFinder):
+    """Patches `concurrent.futures` when somebody imports it."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name not in _PATCHES:
+            return None
+        sys.meta_path.remove(self)
+        try:
+            spec = find_spec(name)
+        finally:
+            sys.meta_path.insert(0, self)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Patching(spec.loader)
+        return spec
+
+
+class _Patching(Loader):
+    """A module's loader, and then the patch."""
+
+    def __init__(self, loader):
+        self._loader = loader
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        self._loader.exec_module(module)
+        module.__loader__ = module.__spec__.loader = self._loader
+        if _replaced:
+            _PATCHES[module.__name__](module)
+
+
+_finder = _Finder()

@@ -1,0 +1,79 @@
+"""A drop-in for `threading`, with every name of the running version.
+
+Locks, conditions, semaphores and events are Rust: faster, interruptible, and checked for deadlock.
+What is Python in the standard library and not slow (the table of threads, `local`, `Timer`, hooks …)
+is the standard library's own, so that both worlds know the same threads.
+"""
+
+import sys as _sys
+import threading as _threading
+import types as _types
+
+from . import _thread_life as _life
+from ._lisle import BoundedSemaphore, Condition, Event, RLock, Semaphore
+from ._lisle import lock as Lock
+
+__all__ = list(_threading.__all__)
+
+_allocate_lock = Lock
+_CRLock = RLock
+
+
+class Thread(_threading.Thread):
+    """`threading.Thread`, whose join can be interrupted and is checked for deadlock."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._started = Event()
+
+    start = _life.start
+    join = _life.join
+    interrupt = _life.interrupt
+    _bootstrap_inner = _life.bootstrap_inner
+
+
+class Timer(_threading.Timer, Thread):
+    """`threading.Timer`: calls a function after a number of seconds, unless cancelled."""
+
+    def __init__(self, interval, function, args=None, kwargs=None):
+        super().__init__(interval, function, args, kwargs)
+        self._started = Event()
+        self.finished = Event()
+
+
+class Barrier(_threading.Barrier):
+    """`threading.Barrier`: a number of threads wait here for each other."""
+
+    def __init__(self, parties, action=None, timeout=None):
+        super().__init__(parties, action, timeout)
+        self._cond = Condition(Lock())
+
+
+class _Module(_types.ModuleType):
+    """What is not ours is the standard module's, also when it is assigned to."""
+
+    def __getattr__(self, name):
+        return getattr(_threading, name)
+
+    def __setattr__(self, name, value):
+        if name in self.__dict__ or name.startswith("__") or not hasattr(_threading, name):
+            super().__setattr__(name, value)
+        else:
+            setattr(_threading, name, value)
+
+    def __delattr__(self, name):
+        if name in self.__dict__:
+            super().__delattr__(name)
+        else:
+            delattr(_threading, name)
+
+    def __dir__(self):
+        return sorted({*self.__dict__, *dir(_threading)})
+
+
+# Reprs and pickles name them as the standard library's.
+for _class in (Thread, Timer, Barrier):
+    _class.__module__ = "threading"
+del _class
+
+_sys.modules[__name__].__class__ = _Module
