@@ -5,6 +5,9 @@ DIR      ?= .
 THREADS  ?= $(shell nproc)
 OUT      ?= target/manifest.sha256
 EXECUTOR ?= threads
+# For what runs in Python: with which one, and whose tree the example mirrors (none: one that it makes).
+PYTHON   ?= python3
+MIRROR   ?=
 # For bench: what to measure, see `make bench ARGS=--help`.
 ARGS     ?=
 
@@ -14,10 +17,10 @@ say      = @printf '\n\033[1m== %s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint unit portable model soak bench docs tools conformance
+.PHONY: help run test lint unit portable model soak bench docs tools mirror conformance bench-python endurance extension
 
 help: ## Shows this list.
-	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
 	@echo "  make run DIR=/usr/share THREADS=8 OUT=manifest.sha256"
 	@echo "  make run JOB=words DIR=/usr/share EXECUTOR=processes"
@@ -31,6 +34,13 @@ run_words  = $(CARGO) run --release --package lisle --example words -- \
 
 run: ## SHA-256 of every file below DIR, to OUT, with THREADS threads; JOB=words counts their words.
 	@$(or $(run_$(strip $(JOB))),echo "There is no JOB '$(JOB)': it is digest (the default) or words" >&2; exit 2)
+
+mirror: extension ## The Python example by plain Python and by python -m lisle, with both times (MIRROR=DIR, PYTHON=…).
+	$(say) "the same kind of job in Python: a mirror of a directory tree"
+	$(PYTHON) ci/run-mirror.py $(MIRROR)
+
+extension:
+	@ci/python-dev.sh '$(PYTHON)'
 
 test: lint unit portable model docs ## All that must hold before a change goes in.
 	$(say) "all is well"
@@ -66,6 +76,14 @@ soak: ## The tests in release, those of chance LISLE_SOAK (25) times as long.
 
 bench: ## lisle and its peers, side by side (ARGS='--quick mutex'); writes target/bench/rust.json.
 	$(CARGO) run --release --package lisle-bench -- $(ARGS)
+
+bench-python: extension ## The Python modules beside the standard ones (PYTHON=… ARGS='--quick queue'); writes target/bench/python-VERSION.json.
+	PYTHONPATH=python $(PYTHON) python/bench $(ARGS)
+
+# `make test` runs the short form.
+endurance: extension ## Python: 1,000 exits, 100,000 signals, forks, 1,000,000 objects of a kind (PYTHON=… ARGS=exits).
+	$(say) "endurance, the long form"
+	PYTHONPATH=python $(PYTHON) python/endurance --long $(ARGS)
 
 # Whom to test, and what: ARGS='-p 3.13 -m queue'; see ci/conformance.py --help.
 conformance: ## CPython's own tests, stock and under lisle, on every CPython found (ARGS='-p 3.13 -m queue').
