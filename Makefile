@@ -17,7 +17,7 @@ say      = @printf '\n\033[1m== %s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint unit portable model soak bench docs tools mirror conformance bench-python endurance extension
+.PHONY: help run test lint unit portable model soak bench docs tools mirror conformance bench-python endurance extension python wheel
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -42,7 +42,7 @@ mirror: extension ## The Python example by plain Python and by python -m lisle, 
 extension:
 	@ci/python-dev.sh '$(PYTHON)'
 
-test: lint unit portable model docs ## All that must hold before a change goes in.
+test: lint unit portable model docs python ## All that must hold before a change goes in.
 	$(say) "all is well"
 
 lint: tools ## Format, lints, and who may sleep where.
@@ -84,6 +84,15 @@ bench-python: extension ## The Python modules beside the standard ones (PYTHON=â
 endurance: extension ## Python: 1,000 exits, 100,000 signals, forks, 1,000,000 objects of a kind (PYTHON=â€¦ ARGS=exits).
 	$(say) "endurance, the long form"
 	PYTHONPATH=python $(PYTHON) python/endurance --long $(ARGS)
+
+python: ## The Python package's tests, in a virtual environment below target/ (PYTHON=python3.13).
+	$(say) "tests of the Python package"
+	ci/test-python.sh '$(PYTHON)' $(ARGS)
+
+wheel: ## The Python package as a wheel, in target/wheels (PYTHON=python3.13).
+	$(say) "a wheel"
+	'$(PYTHON)' -m pip --disable-pip-version-check wheel --quiet --no-deps --wheel-dir target/wheels .
+	@ls -l target/wheels
 
 # Whom to test, and what: ARGS='-p 3.13 -m queue'; see ci/conformance.py --help.
 conformance: ## CPython's own tests, stock and under lisle, on every CPython found (ARGS='-p 3.13 -m queue').

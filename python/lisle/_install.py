@@ -33,7 +33,6 @@ def install():
     import _thread
     import queue
 
-    from . import queue as ours
     from . import threading as threads
 
     for name in ("Lock", "_allocate_lock"):
@@ -53,12 +52,12 @@ def install():
         ("interrupt", _life.interrupt),
     ):
         _put(_threading.Thread, name, value)
-    for name in ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue", "ShutDown"):
-        _put(queue, name, getattr(ours, name))
-    # Not imported here: it pulls in logging, and the program may have to be first there.
+    _patch_queue(queue)
+    # `concurrent.futures` is not imported here: it pulls in logging, and the program may have to be
+    # first there.
     sys.meta_path.insert(0, _finder)
-    for name in list(_PATCHES):
-        if name in sys.modules:
+    for name in _PATCHES:
+        if name in sys.modules and name != "queue":
             _patch(sys.modules[name])
 
 
@@ -72,6 +71,14 @@ def uninstall():
             setattr(target, name, was)
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
+
+
+def _patch_queue(module):
+    from . import queue as ours
+
+    # The exceptions are the standard ones, which a second copy of the module has its own of.
+    for name in ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue", "_PySimpleQueue", "Empty", "Full", "ShutDown"):
+        _put(module, name, getattr(ours, "SimpleQueue" if name == "_PySimpleQueue" else name))
 
 
 def _patch_base(module):
@@ -95,7 +102,9 @@ def _patch_thread(module):
     _put(module, "ThreadPoolExecutor", futures.ThreadPoolExecutor)
 
 
+# What is patched when it is imported; `queue` because tests import second copies of it.
 _PATCHES = {
+    "queue": _patch_queue,
     "concurrent.futures._base": _patch_base,
     "concurrent.futures.thread": _patch_thread,
     "concurrent.futures": _patch_package,

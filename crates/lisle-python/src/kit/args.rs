@@ -53,7 +53,7 @@ unsafe fn with_keywords<const N: usize>(
         for at in 0..named {
             let name = py::PyTuple_GET_ITEM(keywords, at);
             let is = |known: &&CStr| py::PyUnicode_CompareWithASCIIString(name, known.as_ptr()) == 0;
-            let Some(which) = to.names.iter().position(|known| is(&known)) else {
+            let Some(which) = to.names.iter().position(is) else {
                 return complain(&format!("{}() got an unexpected keyword argument '{}'", to.function, text_of(name)));
             };
             if !found[which].is_null() {

@@ -77,7 +77,7 @@ impl Class {
         let mut class = Class {
             name,
             size: size_of::<Instance<T>>(),
-            flags: u64::from(py::Py_TPFLAGS_DEFAULT | py::Py_TPFLAGS_HAVE_GC),
+            flags: py::Py_TPFLAGS_DEFAULT | py::Py_TPFLAGS_HAVE_GC,
             slots: Vec::new(),
             methods: Vec::new(),
             getters: Vec::new(),
@@ -108,7 +108,7 @@ impl Class {
 
     /// It can be derived from.
     pub(crate) fn derivable(mut self) -> Class {
-        self.flags |= u64::from(py::Py_TPFLAGS_BASETYPE);
+        self.flags |= py::Py_TPFLAGS_BASETYPE;
         self
     }
 

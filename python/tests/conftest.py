@@ -1,0 +1,83 @@
+"""What the tests share."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# What nobody gets near unless something hangs, in seconds.
+LONG = 60.0
+
+
+def run(*args, code=None, input=None, check=True, env=None, timeout=LONG):
+    """Runs this interpreter; returns what it was, with its output as text."""
+    command = [sys.executable, *args]
+    if code is not None:
+        command += ["-c", code]
+    done = subprocess.run(
+        command, input=input, capture_output=True, text=True, timeout=timeout, env={**os.environ, **(env or {})}
+    )
+    if check:
+        assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def until(condition, limit=LONG):
+    """Waits until a condition holds, which it has to."""
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.001)
+
+
+class Waiter(threading.Thread):
+    """A thread that makes one call, and keeps what came of it."""
+
+    def __init__(self, call, *args, **kwargs):
+        super().__init__(daemon=True)
+        self.call, self.args, self.kwargs = call, args, kwargs
+        self.result = self.error = None
+        self.begun = threading.Event()
+
+    def run(self):
+        self.begun.set()
+        try:
+            self.result = self.call(*self.args, **self.kwargs)
+        except BaseException as error:
+            self.error = error
+
+    def outcome(self):
+        self.join(LONG)
+        assert not self.is_alive(), "it waits for ever"
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
+def asleep(thread):
+    """Whether the thread sleeps in the kernel, or has ended."""
+    try:
+        with open(f"/proc/self/task/{thread.native_id}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "S"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.fixture
+def in_thread():
+    """Starts a call on a thread of its own, and waits until it sleeps."""
+
+    def start(call, *args, **kwargs):
+        waiter = Waiter(call, *args, **kwargs)
+        waiter.start()
+        assert waiter.begun.wait(LONG)
+        # Twice in a row: once could be a moment without the GIL.
+        until(lambda: asleep(waiter) and (time.sleep(0.01), asleep(waiter))[1])
+        return waiter
+
+    return start

@@ -1,0 +1,188 @@
+"""Threads: their life, the ones that others made, and what programs reach into."""
+
+import _thread
+import threading as stock
+
+import pytest
+from conftest import LONG, run, until
+
+from lisle import threading
+
+
+def test_the_life_of_a_thread():
+    go = threading.Event()
+    thread = threading.Thread(target=go.wait, name="worker", daemon=True)
+    assert repr(thread) == "<Thread(worker, initial daemon)>"
+    with pytest.raises(RuntimeError, match="cannot join thread before it is started"):
+        thread.join()
+    assert thread.ident is None and not thread.is_alive()
+    thread.start()
+    assert thread.is_alive() and thread.ident and thread.native_id
+    assert threading._active[thread.ident] is thread
+    with pytest.raises(RuntimeError, match="threads can only be started once"):
+        thread.start()
+    assert thread.join(0.01) is None and thread.is_alive()
+    assert thread.join(-1) is None
+    go.set()
+    thread.join()
+    thread.join()
+    assert not thread.is_alive() and thread not in threading.enumerate()
+    with pytest.raises(RuntimeError, match="cannot join current thread"):
+        threading.current_thread().join()
+
+
+def test_a_type_with_run():
+    class Sum(threading.Thread):
+        def __init__(self, numbers):
+            super().__init__()
+            self.numbers = numbers
+
+        def run(self):
+            self.sum = sum(self.numbers)
+
+    thread = Sum([1, 2, 3])
+    thread.start()
+    thread.join()
+    assert thread.sum == 6
+    assert isinstance(thread, stock.Thread)
+
+    class Forgets(threading.Thread):
+        def __init__(self):
+            pass
+
+    with pytest.raises(RuntimeError, match="not called"):
+        Forgets().start()
+
+
+def test_both_modules_know_the_same_threads():
+    assert threading.current_thread is stock.current_thread
+    assert threading._active is stock._active
+    assert threading.main_thread() is stock.main_thread()
+    assert threading.excepthook is stock.excepthook
+    threading.nothing_of_the_kind = 1
+    assert not hasattr(stock, "nothing_of_the_kind")
+    del threading.nothing_of_the_kind
+    with pytest.raises(AttributeError):
+        threading.nothing_of_the_kind
+
+
+def test_a_thread_made_below_threading_gets_a_dummy_that_goes():
+    seen, go = [], threading.Event()
+    before = _thread._count()
+
+    def call():
+        seen.append(stock.current_thread())
+        go.wait(LONG)
+
+    _thread.start_new_thread(call, ())
+    until(lambda: seen)
+    assert isinstance(seen[0], stock._DummyThread) and seen[0].ident in stock._active
+    assert _thread._count() == before + 1
+    go.set()
+    until(lambda: _thread._count() == before)
+
+
+def test_a_debugger_makes_a_thread_a_dummy():
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(1))
+    thread.__class__ = stock._DummyThread
+    assert isinstance(thread, stock._DummyThread)
+
+    class Mine(stock._DummyThread):
+        pass
+
+    assert issubclass(Mine, stock.Thread)
+
+
+def test_bootstrap_inner_can_be_wrapped():
+    calls = []
+
+    class Traced(threading.Thread):
+        def _bootstrap_inner(self):
+            calls.append("before")
+            try:
+                return super()._bootstrap_inner()
+            finally:
+                calls.append("after")
+
+    thread = Traced(target=lambda: calls.append("run"))
+    thread.start()
+    thread.join()
+    until(lambda: len(calls) == 3)
+    assert calls == ["before", "run", "after"]
+
+
+def test_an_uncaught_exception_goes_to_the_hook_and_ends_the_thread(monkeypatch):
+    seen = []
+    monkeypatch.setattr(stock, "excepthook", seen.append)
+    thread = threading.Thread(target=lambda: 1 / 0)
+    thread.start()
+    thread.join()
+    assert seen[0].exc_type is ZeroDivisionError and seen[0].thread is thread
+
+
+def test_the_name_in_reports_follows_the_thread():
+    names = []
+    lock = threading.Lock()
+
+    def call():
+        with lock:
+            names.append(lock.taken_by)
+
+    thread = threading.Thread(target=call, name="teller")
+    thread.start()
+    thread.join()
+    assert names == ["teller"]
+
+
+@pytest.mark.parametrize("module", ["lisle.threading as threading", "threading"])
+def test_the_end_of_the_interpreter(module):
+    done = run(
+        code=f"""
+import lisle
+lisle.install()
+import {module}
+order = []
+def late(): order.append("atexit"); print(order)
+threading._register_atexit(late)
+def call():
+    threading.Event().wait(0.05)
+    order.append("thread")
+    try: threading._register_atexit(print)
+    except RuntimeError as error: order.append(str(error))
+threading.Thread(target=call).start()
+import atexit
+atexit.register(lambda: print(order))
+"""
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0] == "['atexit']", "what was registered runs before threads are joined"
+    assert lines[1] == "['atexit', 'thread', \"can't register atexit after shutdown\"]"
+
+
+def test_a_thread_started_at_finalisation_is_refused():
+    done = run(
+        code="""
+import lisle; lisle.install()
+import threading, sys
+stock = sys.version_info < (3, 12)
+class Late:
+    def __del__(self):
+        try: threading.Thread(target=int).start()
+        except RuntimeError as error: print(error)
+        else: print("started")
+late = Late()
+"""
+    )
+    again = run(
+        code="""
+import threading
+class Late:
+    def __del__(self):
+        try: threading.Thread(target=int).start()
+        except RuntimeError as error: print(error)
+        else: print("started")
+late = Late()
+"""
+    )
+    assert done.stdout == again.stdout
