@@ -72,4 +72,5 @@ def main():
     exec(code, module.__dict__)
 
 
-main()
+if __name__ == "__main__":
+    main()
