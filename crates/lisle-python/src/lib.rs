@@ -2,11 +2,15 @@
 //!
 //! | room | what is in it |
 //! |---|---|
+//! | `future` | `Future`, and waiting for several |
 //! | `kit` | how types are made, arguments taken, and waited |
 //! | `locks` | `Lock`, `RLock` and the other meeting points of `threading` |
+//! | `pool` | `ThreadPoolExecutor`: its queue, `submit`, its workers' loop |
 
+mod future;
 mod kit;
 mod locks;
+mod pool;
 
 use kit::wait::{ACTIVE, DEADLOCK, INTERRUPTED, MAIN};
 use pyo3::prelude::*;
@@ -60,7 +64,9 @@ fn _lisle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_interrupt, module)?)?;
     module.add_function(wrap_pyfunction!(_set_name, module)?)?;
     // SAFETY: attached, and this is the module's set-up.
-    if !unsafe { locks::add_to(module.as_ptr()) } {
+    if !unsafe {
+        locks::add_to(module.as_ptr()) && future::add_to(module.as_ptr()) && pool::add_to(module.as_ptr())
+    } {
         return Err(PyErr::fetch(py));
     }
     Ok(())

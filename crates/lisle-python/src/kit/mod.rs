@@ -10,6 +10,7 @@
 pub(crate) mod args;
 pub(crate) mod class;
 pub(crate) mod ffi;
+pub(crate) mod latch;
 pub(crate) mod name;
 pub(crate) mod time;
 pub(crate) mod wait;

@@ -1,0 +1,50 @@
+"""A drop-in for `concurrent.futures`, with visible, interruptible and deadlock-checked waits.
+
+Beyond the standard module: `connect`, an executor over a cluster, and the keywords `max_pending`,
+`daemon` and `help` of `ThreadPoolExecutor` and `timeout` of its `shutdown`.
+"""
+
+from concurrent.futures._base import (
+    ALL_COMPLETED,
+    FIRST_COMPLETED,
+    FIRST_EXCEPTION,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    InvalidStateError,
+    TimeoutError,
+)
+
+from ._future import Future, as_completed, wait
+from ._pool import ThreadPoolExecutor
+
+__all__ = [
+    "ALL_COMPLETED",
+    "FIRST_COMPLETED",
+    "FIRST_EXCEPTION",
+    "BrokenExecutor",
+    "CancelledError",
+    "Executor",
+    "Future",
+    "InvalidStateError",
+    "ProcessPoolExecutor",
+    "ThreadPoolExecutor",
+    "TimeoutError",
+    "as_completed",
+    "connect",
+    "wait",
+]
+
+
+def __getattr__(name):
+    # What is heavy is imported when it is asked for.
+    if name == "connect":
+        from ._cluster import connect as value
+    else:
+        import concurrent.futures
+
+        try:
+            value = getattr(concurrent.futures, name)
+        except AttributeError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    return globals().setdefault(name, value)
