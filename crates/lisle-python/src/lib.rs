@@ -64,9 +64,7 @@ fn _lisle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_interrupt, module)?)?;
     module.add_function(wrap_pyfunction!(_set_name, module)?)?;
     // SAFETY: attached, and this is the module's set-up.
-    if !unsafe {
-        locks::add_to(module.as_ptr()) && future::add_to(module.as_ptr()) && pool::add_to(module.as_ptr())
-    } {
+    if !unsafe { locks::add_to(module.as_ptr()) && future::add_to(module.as_ptr()) && pool::add_to(module.as_ptr()) } {
         return Err(PyErr::fetch(py));
     }
     Ok(())

@@ -84,8 +84,7 @@ unsafe fn invoke(future: Obj, word: u64) -> bool {
         if word & OVERRIDDEN == 0 {
             return call_back(future);
         }
-        let done =
-            unwinding::PyObject_VectorcallMethod(super::INVOKE.get(), [future].as_ptr(), 1, ptr::null_mut());
+        let done = unwinding::PyObject_VectorcallMethod(super::INVOKE.get(), [future].as_ptr(), 1, ptr::null_mut());
         py::Py_XDECREF(done);
         !done.is_null()
     }
