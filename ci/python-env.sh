@@ -16,7 +16,10 @@ if ! "$home/venv/bin/python" -c '' 2>/dev/null; then
 fi
 pip=("$home/venv/bin/python" -m pip --disable-pip-version-check)
 echo "getting what the tests need, from PyPI" >&2
-"${pip[@]}" install --quiet --requirement python/tests/requirements.txt
+needs=(--requirement python/tests/requirements.txt)
+# Of what dask needs, not all is made for free-threaded interpreters; the tests that need it are skipped there.
+[[ $tag = *t ]] || needs+=(--requirement python/tests/requirements-dask.txt)
+"${pip[@]}" install --quiet "${needs[@]}"
 echo "building lisle for Python $tag, with crates from crates.io and maturin from PyPI" >&2
 # A directory for each interpreter: what is built for one is not thrown away by the next.
 CARGO_TARGET_DIR=$home/cargo "${pip[@]}" install --quiet --no-deps --force-reinstall .
