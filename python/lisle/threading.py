@@ -10,21 +10,40 @@ import threading as _threading
 import types as _types
 
 from . import _thread_life as _life
-from ._lisle import BoundedSemaphore, Condition, Event, RLock, Semaphore
+from ._lisle import BoundedSemaphore, Condition, Event, RLock, RWLock, Semaphore
 from ._lisle import lock as Lock
 
-__all__ = list(_threading.__all__)
+__all__ = [*_threading.__all__, "RWLock"]
 
 _allocate_lock = Lock
 _CRLock = RLock
+# From 3.14 on the standard Thread runs in the context itself.
+_HAS_CONTEXT = _sys.version_info >= (3, 14)
 
 
 class Thread(_threading.Thread):
-    """`threading.Thread`, whose join can be interrupted and is checked for deadlock."""
+    """`threading.Thread`, whose join can be interrupted and is checked for deadlock.
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+    `context` is what 3.14 has it to be, on every version: a `contextvars.Context` in which the thread
+    runs.
+    """
+
+    def __init__(self, group=None, target=None, name=None, args=(), kwargs=None, *, daemon=None, context=None):
+        if _HAS_CONTEXT:
+            super().__init__(group, target, name, args, kwargs, daemon=daemon, context=context)
+        else:
+            super().__init__(group, target, name, args, kwargs, daemon=daemon)
+            self._context = context
         self._started = Event()
+
+    if not _HAS_CONTEXT:
+
+        def run(self):
+            """Makes the call that the thread was made for, in its context."""
+            if self._context is None:
+                super().run()
+            else:
+                self._context.run(super().run)
 
     start = _life.start
     join = _life.join

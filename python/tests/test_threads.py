@@ -1,6 +1,7 @@
 """Threads: their life, the ones that others made, and what programs reach into."""
 
 import _thread
+import contextvars
 import threading as stock
 
 import pytest
@@ -52,6 +53,17 @@ def test_a_type_with_run():
 
     with pytest.raises(RuntimeError, match="not called"):
         Forgets().start()
+
+
+def test_a_context_to_run_in():
+    variable = contextvars.ContextVar("variable", default="none")
+    context = contextvars.copy_context()
+    context.run(variable.set, "given")
+    seen = []
+    thread = threading.Thread(target=lambda: (seen.append(variable.get()), variable.set("changed")), context=context)
+    thread.start()
+    thread.join()
+    assert seen == ["given"] and context[variable] == "changed" and variable.get() == "none"
 
 
 def test_both_modules_know_the_same_threads():

@@ -5,6 +5,7 @@ mod event;
 mod finish;
 mod lock;
 mod rlock;
+mod rwlock;
 mod semaphore;
 mod within;
 
@@ -20,6 +21,7 @@ pub(crate) unsafe fn add_to(module: Obj) -> bool {
     let semaphore = semaphore::class();
     add(c"lock", lock::class())
         && add(c"RLock", rlock::class())
+        && add(c"RWLock", rwlock::class())
         && add(c"Within", within::class())
         && add(c"Condition", condition::class())
         && add(c"Event", event::class())
