@@ -6,11 +6,13 @@
 //! | `kit` | how types are made, arguments taken, and waited |
 //! | `locks` | `Lock`, `RLock` and the other meeting points of `threading` |
 //! | `pool` | `ThreadPoolExecutor`: its queue, `submit`, its workers' loop |
+//! | `queue` | `Queue` and its kin |
 
 mod future;
 mod kit;
 mod locks;
 mod pool;
+mod queue;
 
 use kit::wait::{ACTIVE, DEADLOCK, INTERRUPTED, MAIN};
 use pyo3::prelude::*;
@@ -63,8 +65,15 @@ fn _lisle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_set_main_thread, module)?)?;
     module.add_function(wrap_pyfunction!(_interrupt, module)?)?;
     module.add_function(wrap_pyfunction!(_set_name, module)?)?;
+    module.add_function(wrap_pyfunction!(queue::_queue_set_up, module)?)?;
     // SAFETY: attached, and this is the module's set-up.
-    if !unsafe { locks::add_to(module.as_ptr()) && future::add_to(module.as_ptr()) && pool::add_to(module.as_ptr()) } {
+    let all_well = unsafe {
+        locks::add_to(module.as_ptr())
+            && future::add_to(module.as_ptr())
+            && pool::add_to(module.as_ptr())
+            && queue::add_to(module.as_ptr())
+    };
+    if !all_well {
         return Err(PyErr::fetch(py));
     }
     Ok(())
