@@ -68,6 +68,8 @@ def connect(
     if allow_other_workers and workers is None:
         raise ValueError("allow_other_workers only has a meaning together with workers")
     distributed = _import("distributed")
+    if not isinstance(security, (type(None), distributed.Security)):
+        raise TypeError(f"security must be a distributed.Security, not {type(security).__name__}")
     security_options = {} if security is None else {"security": security}
     address = f"{'tcp' if security is None else 'tls'}://{host}:{port}"
     opened: Future[_Connection] = Future()
@@ -298,10 +300,10 @@ class ClusterExecutor(Executor):
             except Exception as cause:
                 error = cause
         with self._lock:
-            # Releases dask's future, so that the cluster forgets the result.
-            del self._calls[future]
+            remote = self._calls.pop(future)
             if self._closed and not self._calls:
                 self._inbox.put(None)
+        del remote  # the last one: with it, the cluster forgets the result
         if not future.set_running_or_notify_cancel():
             return
         if error is None:
@@ -327,11 +329,12 @@ async def _hold(
     opened: Future[_Connection], distributed: Any, address: str, timeout: float, security: dict[str, Any]
 ) -> None:
     """The life of a client, and of its event loop."""
-    # Not the default client: what else the program does with dask is not ours to redirect.
-    client = distributed.Client(
-        address, asynchronous=True, timeout=timeout, name="lisle", set_as_default=False, **security
-    )
+    client = None
     try:
+        # Not the default client: what else the program does with dask is not ours to redirect.
+        client = distributed.Client(
+            address, asynchronous=True, timeout=timeout, name="lisle", set_as_default=False, **security
+        )
         # Its own limit does not hold for a server that accepts and then says nothing.
         await asyncio.wait_for(client, timeout)
     except BaseException as error:
@@ -342,8 +345,9 @@ async def _hold(
             loop, ends = asyncio.get_running_loop(), asyncio.Event()
             opened.set_result(_Connection(client, loop, threading.current_thread(), ends))
             await ends.wait()
-    with contextlib.suppress(Exception):  # that the cluster is gone is no error any more
-        await client.close()
+    if client is not None:
+        with contextlib.suppress(Exception):  # that the cluster is gone is no error any more
+            await client.close()
 
 
 def _deliver(inbox: queue.SimpleQueue[Callable[[], None] | None], connection: _Connection) -> None:

@@ -111,6 +111,14 @@ def test_without_dask_the_error_says_what_to_install(monkeypatch):
         connect("dask://127.0.0.1")
 
 
+@pytest.mark.parametrize(
+    ("options", "error"), [({"security": "tls"}, TypeError), ({"allow_other_workers": True}, ValueError)]
+)
+def test_options_are_checked_before_connecting(dask, options, error):
+    with pytest.raises(error, match=next(iter(options))):
+        connect("dask://127.0.0.1", **options)
+
+
 @pytest.mark.parametrize("answer", [None, b"", b"SSH-2.0-OpenSSH"], ids=["deaf", "mute", "stranger"])
 def test_no_scheduler_is_an_error_within_the_limit(dask, answer):
     with socket.socket() as server:
