@@ -56,9 +56,9 @@ def install():
     # `concurrent.futures` is not imported here: it pulls in logging, and the program may have to be
     # first there.
     sys.meta_path.insert(0, _finder)
-    for name in _PATCHES:
-        if name in sys.modules and name != "queue":
-            _patch(sys.modules[name])
+    futures = sys.modules.get("concurrent.futures")
+    if futures is not None:
+        _patch_futures(futures)
 
 
 def uninstall():
@@ -81,46 +81,24 @@ def _patch_queue(module):
         _put(module, name, getattr(ours, "SimpleQueue" if name == "_PySimpleQueue" else name))
 
 
-def _patch_base(module):
+def _patch_futures(module):
+    from concurrent.futures import _base, thread
+
     from . import futures
 
     for name in ("Future", "wait", "as_completed"):
         _put(module, name, getattr(futures, name))
-
-
-def _patch_package(module):
-    _patch_base(module)
-    if "ThreadPoolExecutor" in module.__dict__:
-        from . import futures
-
-        _put(module, "ThreadPoolExecutor", futures.ThreadPoolExecutor)
-
-
-def _patch_thread(module):
-    from . import futures
-
-    _put(module, "ThreadPoolExecutor", futures.ThreadPoolExecutor)
+        _put(_base, name, getattr(futures, name))
+    for space in (module, thread):
+        _put(space, "ThreadPoolExecutor", futures.ThreadPoolExecutor)
 
 
 # What is patched when it is imported; `queue` because tests import second copies of it.
-_PATCHES = {
-    "queue": _patch_queue,
-    "concurrent.futures._base": _patch_base,
-    "concurrent.futures.thread": _patch_thread,
-    "concurrent.futures": _patch_package,
-}
-
-
-def _patch(module):
-    # The others must be there before ours can derive from them.
-    if "concurrent.futures" in sys.modules and not getattr(
-        sys.modules["concurrent.futures"].__spec__, "_initializing", False
-    ):
-        _PATCHES[module.__name__](module)
+_PATCHES = {"queue": _patch_queue, "concurrent.futures": _patch_futures}
 
 
 class _Finder(MetaPathFinder):
-    """Patches `concurrent.futures` when somebody imports it."""
+    """Patches modules when somebody imports them."""
 
     def find_spec(self, name, path=None, target=None):
         if name not in _PATCHES:
