@@ -22,8 +22,10 @@ __all__ = [
     "ALL_COMPLETED",
     "FIRST_COMPLETED",
     "FIRST_EXCEPTION",
+    "BrokenCluster",
     "BrokenExecutor",
     "CancelledError",
+    "ClusterExecutor",
     "Executor",
     "Future",
     "InvalidStateError",
@@ -38,8 +40,10 @@ __all__ = [
 
 def __getattr__(name):
     # What is heavy is imported when it is asked for.
-    if name == "connect":
-        from ._cluster import connect as value
+    if name in ("BrokenCluster", "ClusterExecutor", "connect"):
+        from . import _cluster
+
+        value = getattr(_cluster, name)
     else:
         import concurrent.futures
 

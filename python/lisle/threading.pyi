@@ -1,6 +1,7 @@
 import sys
 import threading as _threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import Context
 from threading import (
     TIMEOUT_MAX as TIMEOUT_MAX,
     BrokenBarrierError as BrokenBarrierError,
@@ -20,6 +21,7 @@ from threading import (
     settrace as settrace,
     stack_size as stack_size,
 )
+from typing import Any
 
 if sys.version_info >= (3, 12):
     from threading import (
@@ -32,6 +34,7 @@ from ._lisle import (
     Condition as Condition,
     Event as Event,
     RLock as RLock,
+    RWLock as RWLock,
     Semaphore as Semaphore,
     lock as Lock,
 )
@@ -45,6 +48,7 @@ __all__ = [
     "ExceptHookArgs",
     "Lock",
     "RLock",
+    "RWLock",
     "Semaphore",
     "TIMEOUT_MAX",
     "Thread",
@@ -69,6 +73,17 @@ if sys.version_info >= (3, 12):
     __all__ += ["setprofile_all_threads", "settrace_all_threads"]
 
 class Thread(_threading.Thread):
+    def __init__(
+        self,
+        group: None = None,
+        target: Callable[..., object] | None = None,
+        name: str | None = None,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        daemon: bool | None = None,
+        context: Context | None = None,
+    ) -> None: ...
     def interrupt(self) -> bool: ...
 
 class Timer(_threading.Timer, Thread): ...  # type: ignore[misc]  # `finished` is an Event of ours

@@ -19,7 +19,8 @@ from pathlib import Path
 import cluster_processes
 import pytest
 from cluster_processes import LIMIT, Cluster, Gate, through
-from lisle._cluster import BrokenCluster, connect
+from lisle import futures as drop_in
+from lisle.futures import BrokenCluster, connect
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +55,15 @@ def gate():
         yield gate
 
 
+@pytest.fixture(params=[futures, drop_in], ids=["standard", "lisle"])
+def module(request):
+    """Where the program has its futures from."""
+    return request.param
+
+
 @pytest.fixture
-def local():
-    with futures.ThreadPoolExecutor(2) as pool:
+def local(module):
+    with module.ThreadPoolExecutor(2) as pool:
         yield pool
 
 
@@ -175,19 +182,19 @@ def test_many_threads_submit(executor, local):
         assert [f.result(LIMIT) for f in batch] == [divmod(n, k) for k in range(1, 51)]
 
 
-def test_mixed_with_local_futures(executor, local, gate):
+def test_mixed_with_local_futures(executor, module, local, gate):
     held = executor.submit(through, gate.address, 1)
     gate.arrival()
-    done, waiting = futures.wait([held, local.submit(abs, -1)], LIMIT, futures.FIRST_COMPLETED)
+    done, waiting = module.wait([held, local.submit(abs, -1)], LIMIT, module.FIRST_COMPLETED)
     assert {f.result() for f in done} == {1} and waiting == {held}
 
     everything = [held, *(pool.submit(abs, -n) for pool in (executor, local) for n in (2, 3))]
-    completed = futures.as_completed(everything, LIMIT)
+    completed = module.as_completed(everything, LIMIT)
     assert sorted(next(completed).result() for _ in range(4)) == [2, 2, 3, 3]
     gate.open()
     assert next(completed) is held
 
-    done, waiting = futures.wait(everything, LIMIT)
+    done, waiting = module.wait(everything, LIMIT)
     assert done == set(everything) and not waiting
 
 
@@ -425,7 +432,7 @@ def test_a_dropped_executor_ends(cluster):
 def test_calls_are_completed_at_exit(cluster, tmp_path):
     mark = tmp_path / "mark"
     program = (
-        "import sys; from pathlib import Path; from lisle._cluster import connect\n"
+        "import sys; from pathlib import Path; from lisle.futures import connect\n"
         "connect(sys.argv[1]).submit(Path(sys.argv[2]).write_text, 'done').add_done_callback(print)"
     )
     run = subprocess.run(
