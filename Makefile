@@ -17,7 +17,7 @@ say      = @printf '\n\033[1m== %s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint unit portable model soak bench docs tools mirror conformance bench-python endurance extension python wheel
+.PHONY: help run test lint unit portable model soak bench docs tools mirror conformance bench-python endurance extension python wheel stubs
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -88,6 +88,10 @@ endurance: extension ## Python: 1,000 exits, 100,000 signals, forks, 1,000,000 o
 python: ## The Python package's tests, in a virtual environment below target/ (PYTHON=python3.13).
 	$(say) "tests of the Python package"
 	ci/test-python.sh '$(PYTHON)' $(ARGS)
+
+stubs: ## The types that editors and mypy see, against the package, on every CPython found (ARGS=python3.13).
+	$(say) "stubs"
+	ci/stubs.sh $(ARGS)
 
 wheel: ## The Python package as a wheel, in target/wheels (PYTHON=python3.13).
 	$(say) "a wheel"

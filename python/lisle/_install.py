@@ -84,13 +84,14 @@ def _patch_queue(module):
 def _patch_futures(module):
     from concurrent.futures import _base, thread
 
-    from . import futures
+    # From where they are made: lisle.futures may be what is imported just now, and imports this module.
+    from . import _future, _pool
 
     for name in ("Future", "wait", "as_completed"):
-        _put(module, name, getattr(futures, name))
-        _put(_base, name, getattr(futures, name))
+        _put(module, name, getattr(_future, name))
+        _put(_base, name, getattr(_future, name))
     for space in (module, thread):
-        _put(space, "ThreadPoolExecutor", futures.ThreadPoolExecutor)
+        _put(space, "ThreadPoolExecutor", _pool.ThreadPoolExecutor)
 
 
 # What is patched when it is imported; `queue` because tests import second copies of it.

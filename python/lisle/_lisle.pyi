@@ -255,7 +255,7 @@ class WorkItem:
     fn: Callable[..., Any]
     args: Any
     kwargs: Any
-    def run(self, *args: Any) -> None: ...
+    def run(self) -> None: ...
 
 @final
 class WorkQueue:

@@ -429,14 +429,15 @@ def test_a_dropped_executor_ends(cluster):
     assert not delivery.is_alive() and client.status == "closed"
 
 
-def test_calls_are_completed_at_exit(cluster, tmp_path):
+@pytest.mark.parametrize("way", [[], ["-m", "lisle"]], ids=["python", "python -m lisle"])
+def test_calls_are_completed_at_exit(cluster, tmp_path, way):
     mark = tmp_path / "mark"
     program = (
         "import sys; from pathlib import Path; from lisle.futures import connect\n"
         "connect(sys.argv[1]).submit(Path(sys.argv[2]).write_text, 'done').add_done_callback(print)"
     )
     run = subprocess.run(
-        [sys.executable, "-c", program, cluster.url, str(mark)],
+        [sys.executable, *way, "-c", program, cluster.url, str(mark)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         timeout=LIMIT,
         capture_output=True,

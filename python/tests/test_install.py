@@ -219,3 +219,15 @@ def test_every_public_name_is_there():
     if sys.version_info >= (3, 13):
         assert lisle.queue.ShutDown is queue.ShutDown
     assert lisle.queue.Empty is queue.Empty and lisle.queue.Full is queue.Full
+
+
+@pytest.mark.parametrize(
+    "first", ["lisle.futures", "concurrent.futures", "concurrent.futures.thread", "lisle._cluster"]
+)
+def test_futures_may_be_imported_in_any_order(first):
+    code = f"""import {first}
+import concurrent.futures as standard, lisle.futures as ours
+for name in ("Future", "ThreadPoolExecutor", "as_completed", "wait"):
+    assert getattr(standard, name) is getattr(ours, name), name
+"""
+    run("-m", "lisle", "-c", code)
