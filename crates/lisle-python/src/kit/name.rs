@@ -1,7 +1,9 @@
 //! The name that a program may give to a primitive.
 
 use super::args::text_of;
+use super::class::body;
 use super::ffi::{Obj, new_none, new_str, none, py, raise};
+use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -20,7 +22,7 @@ impl Name {
     }
 
     /// As a property's value.
-    pub(crate) unsafe fn read(&self) -> Obj {
+    unsafe fn read(&self) -> Obj {
         // SAFETY: attached.
         unsafe { self.get().map_or_else(|| new_none(), |name| new_str(name)) }
     }
@@ -49,4 +51,27 @@ impl Name {
             None => write!(f, "at {object:p}"),
         }
     }
+}
+
+/// What has a name.
+pub(crate) trait Named {
+    fn name(&self) -> &Name;
+}
+
+/// The getter of `name`.
+pub(crate) unsafe extern "C-unwind" fn get<T: Named>(object: Obj, _: *mut c_void) -> Obj {
+    // SAFETY: a getter's arguments.
+    unsafe { body::<T>(object).name().read() }
+}
+
+/// The setter of `name`.
+pub(crate) unsafe extern "C-unwind" fn set<T: Named>(object: Obj, value: Obj, _: *mut c_void) -> c_int {
+    // SAFETY: a setter's arguments.
+    unsafe { body::<T>(object).name().write(value) }
+}
+
+/// The words for an object that is waited for.
+pub(crate) fn describe<T: Named>(object: Obj, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    // SAFETY: it is alive while it is waited for.
+    unsafe { body::<T>(object) }.name().describe(object, f)
 }

@@ -1,6 +1,6 @@
 //! Waiting: detached from the interpreter, in the parking lot, and back.
 
-use super::ffi::{Obj, intern, py, raise, raise_text, unwinding};
+use super::ffi::{Obj, intern, put_back, py, raise, raise_text, set_aside, unwinding};
 use super::time::Limit;
 use super::{Once, args};
 use lisle::embed::{self, Tell, Told};
@@ -192,9 +192,11 @@ pub(crate) unsafe fn wait(
 pub(crate) unsafe fn wait_deaf(of: Described, wait: &mut dyn FnMut() -> Result<(), WaitError>) {
     // SAFETY: as with `wait`.
     unsafe {
+        let exception = set_aside();
         let words = Words { of, place: Place::here() };
         let told = Told::new(&words, false, PATIENCE).deaf();
         while !matches!(detached(&told, wait), End::Granted) {}
+        put_back(exception);
     }
 }
 

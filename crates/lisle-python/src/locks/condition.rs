@@ -1,19 +1,14 @@
 //! `Condition`: waiting, under a lock, until another thread says that something has changed.
 //!
-//! | lock | how it is taken and released |
-//! |---|---|
-//! | our `Lock` or `RLock` | directly |
-//! | any other object | by its methods, `_release_save` and its kin where it has them |
-//!
 //! A waiter is a node in the condition's list, put there while the lock is held; `notify` takes nodes
 //! out, from the front, and wakes their threads. Who leaves by itself takes its node out; if it is
 //! not there any more, the thread has been notified.
 
-use super::lock::{self, Lock};
-use super::rlock::{self, RLock};
+use super::any_lock::{self, AnyLock, NAMES};
+use super::{lock, rlock};
 use crate::kit::class::{body_at, instance};
-use crate::kit::ffi::{intern, new_bool, new_none, new_ref, none, put_back, raise, set_aside, unwinding};
-use crate::kit::name::Name;
+use crate::kit::ffi::{intern, new_bool, new_none, new_ref, none, raise, unwinding};
+use crate::kit::name::{self, Name, Named};
 use crate::kit::time::{self, Limit};
 use crate::kit::wait::{Described, Waited, wait};
 use crate::kit::{Body, Class, Names, Obj, Once, args, arguments, body, py};
@@ -21,15 +16,14 @@ use lisle::Kind;
 use lisle::embed::{self, Waiting};
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
-use std::fmt;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub(crate) struct Condition {
-    lock: Obj,
-    kind: LockKind,
+    /// Referred to.
+    lock: AnyLock,
     waiters: Mutex<VecDeque<Arc<Node>>>,
     name: Name,
 }
@@ -37,32 +31,26 @@ pub(crate) struct Condition {
 /// Whether its thread has been notified. Its address is where the thread waits.
 struct Node(AtomicBool);
 
-#[derive(Clone, Copy)]
-enum LockKind {
-    Lock,
-    RLock,
-    /// Which of the methods that a condition is better off with it has.
-    Other {
-        saves: bool,
-        restores: bool,
-        is_owned: bool,
-    },
+impl Named for Condition {
+    fn name(&self) -> &Name {
+        &self.name
+    }
 }
 
 impl Body for Condition {
     unsafe fn traverse(&self, visit: &mut dyn FnMut(Obj) -> c_int) -> c_int {
-        visit(self.lock)
+        visit(self.lock.object)
     }
 
     unsafe fn clear(this: *mut Condition) {
         // SAFETY: ours, and taken out before it is let go of.
-        unsafe { py::Py_XDECREF(ptr::replace(&raw mut (*this).lock, ptr::null_mut())) };
+        unsafe { py::Py_XDECREF(ptr::replace(&raw mut (*this).lock, AnyLock::none()).object) };
     }
 }
 
 impl Condition {
-    fn over(lock: Obj, kind: LockKind) -> Condition {
-        Condition { lock, kind, waiters: Mutex::new(VecDeque::new()), name: Name::none() }
+    fn over(lock: AnyLock) -> Condition {
+        Condition { lock, waiters: Mutex::new(VecDeque::new()), name: Name::none() }
     }
 
     /// Never held while Python code can run.
@@ -87,46 +75,12 @@ impl Condition {
     }
 }
 
-/// The names of methods that are called on locks, and `wait`.
-struct Methods {
-    acquire: Once,
-    release: Once,
-    enter: Once,
-    exit: Once,
-    save: Once,
-    restore: Once,
-    is_owned: Once,
-    reinit: Once,
-    wait: Once,
-}
-
-static NAMES: Methods = Methods {
-    acquire: Once::new(),
-    release: Once::new(),
-    enter: Once::new(),
-    exit: Once::new(),
-    save: Once::new(),
-    restore: Once::new(),
-    is_owned: Once::new(),
-    reinit: Once::new(),
-    wait: Once::new(),
-};
 static CLASS: Once = Once::new();
+static WAIT: Once = Once::new();
 
 pub(crate) fn class() -> Obj {
-    for (slot, name) in [
-        (&NAMES.acquire, c"acquire"),
-        (&NAMES.release, c"release"),
-        (&NAMES.enter, c"__enter__"),
-        (&NAMES.exit, c"__exit__"),
-        (&NAMES.save, c"_release_save"),
-        (&NAMES.restore, c"_acquire_restore"),
-        (&NAMES.is_owned, c"_is_owned"),
-        (&NAMES.reinit, c"_at_fork_reinit"),
-        (&NAMES.wait, c"wait"),
-    ] {
-        slot.set(intern(name));
-    }
+    any_lock::set_up();
+    WAIT.set(intern(c"wait"));
     let wait = c"wait($self, /, timeout=None)\n--\n\n\
         Releases the lock, waits to be notified, and locks the lock again. True if it was notified.\n\n\
         On timeout: False. On interrupt: ThreadInterrupted. In both cases the lock is held again.\n\
@@ -159,7 +113,7 @@ pub(crate) fn class() -> Obj {
         .getter(c"release", release, None, c"The lock's release.")
         .getter(c"_lock", lock_, None, c"The lock.")
         .getter(c"_waiters", waiters, None, c"A list as long as there are threads that wait.")
-        .getter(c"name", name, Some(set_name), c"Its name in reports, or None.")
+        .getter(c"name", name::get::<Condition>, Some(name::set::<Condition>), c"Its name in reports, or None.")
         .make(ptr::null_mut());
     CLASS.set(class);
     class
@@ -170,13 +124,13 @@ pub(crate) unsafe fn over_a_lock() -> Obj {
     // SAFETY: attached.
     unsafe {
         let lock = lock::make();
-        if lock.is_null() { lock } else { instance(CLASS.get().cast(), Condition::over(lock, LockKind::Lock)) }
+        if lock.is_null() { lock } else { instance(CLASS.get().cast(), Condition::over(AnyLock::own_lock(lock))) }
     }
 }
 
 unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, _: Obj, _: Obj) -> Obj {
     // SAFETY: attached. What a subclass takes is for its `__init__` to say.
-    unsafe { instance(class, Condition::over(ptr::null_mut(), LockKind::RLock)) }
+    unsafe { instance(class, Condition::over(AnyLock::none())) }
 }
 
 unsafe extern "C-unwind" fn init(cond: Obj, given: Obj, kwargs: Obj) -> c_int {
@@ -184,196 +138,41 @@ unsafe extern "C-unwind" fn init(cond: Obj, given: Obj, kwargs: Obj) -> c_int {
     // SAFETY: attached; nobody else knows the instance yet.
     unsafe {
         let Some([lock]) = args::unpack(&TO, given, kwargs) else { return -1 };
-        let it = body_at::<Condition>(cond);
-        let old = if lock.is_null() || lock == none() {
-            let made = rlock::make();
-            if made.is_null() {
-                return -1;
-            }
-            (*it).kind = LockKind::RLock;
-            ptr::replace(&raw mut (*it).lock, made)
-        } else {
-            (*it).kind = kind_of(lock);
-            if matches!((*it).kind, LockKind::Other { .. }) {
-                // As ever: what is no lock is no lock here either.
-                for name in [&NAMES.acquire, &NAMES.release] {
-                    let method = unwinding::PyObject_GetAttr(lock, name.get());
-                    if method.is_null() {
-                        return -1;
-                    }
-                    py::Py_DECREF(method);
-                }
-            }
-            ptr::replace(&raw mut (*it).lock, new_ref(lock))
-        };
-        py::Py_XDECREF(old);
+        let given = !lock.is_null() && lock != none();
+        let lock = if given { AnyLock::of(lock) } else { AnyLock::own_rlock(rlock::make()) };
+        if lock.object.is_null() {
+            return -1;
+        }
+        if given {
+            new_ref(lock.object);
+        }
+        let old = ptr::replace(&raw mut (*body_at::<Condition>(cond)).lock, lock);
+        py::Py_XDECREF(old.object);
     }
     0
 }
 
-unsafe fn kind_of(lock: Obj) -> LockKind {
-    // SAFETY: attached; `lock` is an object.
-    unsafe {
-        let class = py::Py_TYPE(lock).cast();
-        if class == lock::CLASS.get() {
-            return LockKind::Lock;
-        }
-        if class == rlock::CLASS.get() {
-            return LockKind::RLock;
-        }
-        let has = |name: &Once| {
-            let method = unwinding::PyObject_GetAttr(lock, name.get());
-            if method.is_null() {
-                py::PyErr_Clear();
-                return false;
-            }
-            py::Py_DECREF(method);
-            true
-        };
-        LockKind::Other { saves: has(&NAMES.save), restores: has(&NAMES.restore), is_owned: has(&NAMES.is_owned) }
-    }
-}
-
-/// Calls a method without arguments.
-unsafe fn call(object: Obj, name: &Once) -> Obj {
-    // SAFETY: attached; `object` is an object.
-    unsafe { unwinding::PyObject_VectorcallMethod(name.get(), [object].as_ptr(), 1, ptr::null_mut()) }
-}
-
-/// The condition's lock; null with an exception set if `__init__` was not called.
-unsafe fn lock_of(cond: Obj) -> Obj {
+/// The condition's lock; `None` with an exception set if `__init__` was not called.
+unsafe fn lock_of(cond: Obj) -> Option<AnyLock> {
     // SAFETY: attached, with an instance of ours.
     unsafe {
         let lock = body::<Condition>(cond).lock;
-        if lock.is_null() {
+        if lock.object.is_null() {
             raise(py::PyExc_RuntimeError, c"Condition.__init__() not called");
+            return None;
         }
-        lock
+        Some(lock)
     }
 }
 
 unsafe extern "C-unwind" fn enter(cond: Obj, _: Obj) -> Obj {
     // SAFETY: a method's arguments.
-    unsafe {
-        let lock = lock_of(cond);
-        let waited = match body::<Condition>(cond).kind {
-            _ if lock.is_null() => return lock,
-            LockKind::Lock => lock::take(lock, Limit::Never),
-            LockKind::RLock => rlock::take(lock, Limit::Never),
-            LockKind::Other { .. } => return call(lock, &NAMES.enter),
-        };
-        if waited == Waited::Raised { ptr::null_mut() } else { new_bool(true) }
-    }
+    unsafe { lock_of(cond).map_or(ptr::null_mut(), |lock| lock.enter()) }
 }
 
 unsafe extern "C-unwind" fn exit(cond: Obj, args: *const Obj, count: isize) -> Obj {
     // SAFETY: a method's arguments.
-    unsafe {
-        let lock = lock_of(cond);
-        match body::<Condition>(cond).kind {
-            _ if lock.is_null() => lock,
-            LockKind::Lock => lock::release_(lock, ptr::null_mut()),
-            LockKind::RLock => rlock::release_(lock, ptr::null_mut()),
-            LockKind::Other { .. } => {
-                let mut all = [lock, none(), none(), none()];
-                for (at, slot) in all[1..].iter_mut().enumerate().take(count as usize) {
-                    *slot = *args.add(at);
-                }
-                unwinding::PyObject_VectorcallMethod(NAMES.exit.get(), all.as_ptr(), all.len(), ptr::null_mut())
-            }
-        }
-    }
-}
-
-/// Whether the calling thread holds the lock: 1, 0, or -1 with an exception set.
-unsafe fn is_owned(cond: Obj) -> c_int {
-    // SAFETY: attached, with an instance of ours.
-    unsafe {
-        let lock = lock_of(cond);
-        match body::<Condition>(cond).kind {
-            _ if lock.is_null() => -1,
-            LockKind::Lock => c_int::from(body::<Lock>(lock).raw.is_locked()),
-            LockKind::RLock => c_int::from(body::<RLock>(lock).raw.is_owned_by_current()),
-            LockKind::Other { is_owned: true, .. } => truth(call(lock, &NAMES.is_owned)),
-            LockKind::Other { .. } => {
-                // Who can take it did not hold it.
-                let args = [lock, py::Py_False()];
-                let taken =
-                    truth(unwinding::PyObject_VectorcallMethod(NAMES.acquire.get(), args.as_ptr(), 2, ptr::null_mut()));
-                if taken == 1 {
-                    let released = call(lock, &NAMES.release);
-                    if released.is_null() {
-                        return -1;
-                    }
-                    py::Py_DECREF(released);
-                }
-                if taken < 0 { taken } else { 1 - taken }
-            }
-        }
-    }
-}
-
-/// What a new reference, or null, is worth.
-unsafe fn truth(value: Obj) -> c_int {
-    // SAFETY: attached.
-    unsafe {
-        if value.is_null() {
-            return -1;
-        }
-        let truth = unwinding::PyObject_IsTrue(value);
-        py::Py_DECREF(value);
-        truth
-    }
-}
-
-/// Releases the lock however often it is held; what comes back is for [`restore`].
-unsafe fn release_save(cond: Obj) -> Obj {
-    // SAFETY: attached, with an instance of ours.
-    unsafe {
-        let lock = lock_of(cond);
-        match body::<Condition>(cond).kind {
-            _ if lock.is_null() => lock,
-            LockKind::Lock => lock::release_(lock, ptr::null_mut()),
-            LockKind::RLock => rlock::release_save(lock, ptr::null_mut()),
-            LockKind::Other { saves: true, .. } => call(lock, &NAMES.save),
-            LockKind::Other { .. } => call(lock, &NAMES.release),
-        }
-    }
-}
-
-/// Takes the lock again, and lets go of `saved`. True if that worked, which only an object that is
-/// not ours can prevent. An exception that is set stays so.
-unsafe fn restore(cond: Obj, saved: Obj) -> bool {
-    // SAFETY: attached, with an instance of ours.
-    unsafe {
-        let lock = body::<Condition>(cond).lock;
-        let done = match body::<Condition>(cond).kind {
-            LockKind::Lock => {
-                lock::take_for_sure(lock);
-                new_none()
-            }
-            LockKind::RLock => rlock::acquire_restore(lock, saved),
-            LockKind::Other { restores, .. } => {
-                let exception = set_aside();
-                let done = if restores {
-                    let args = [lock, saved];
-                    unwinding::PyObject_VectorcallMethod(NAMES.restore.get(), args.as_ptr(), 2, ptr::null_mut())
-                } else {
-                    call(lock, &NAMES.acquire)
-                };
-                put_back(exception);
-                done
-            }
-        };
-        py::Py_DECREF(saved);
-        py::Py_XDECREF(done);
-        !done.is_null()
-    }
-}
-
-fn describe(cond: Obj, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // SAFETY: it is alive while it is waited for.
-    unsafe { body::<Condition>(cond) }.name.describe(cond, f)
+    unsafe { lock_of(cond).map_or(ptr::null_mut(), |lock| lock.exit(args, count)) }
 }
 
 /// The whole of `wait`.
@@ -381,7 +180,8 @@ unsafe fn wait_within(cond: Obj, limit: Limit) -> Waited {
     // SAFETY: attached, with an instance of ours that the caller holds a reference to. The node is
     // given back by hand: see the rule of the frames.
     unsafe {
-        match is_owned(cond) {
+        let Some(lock) = lock_of(cond) else { return Waited::Raised };
+        match lock.is_owned() {
             0 => {
                 raise(py::PyExc_RuntimeError, c"cannot wait on un-acquired lock");
                 return Waited::Raised;
@@ -393,10 +193,12 @@ unsafe fn wait_within(cond: Obj, limit: Limit) -> Waited {
         let node = Arc::into_raw(Arc::new(Node(AtomicBool::new(false))));
         Arc::increment_strong_count(node);
         it.waiters().push_back(Arc::from_raw(node));
-        let saved = release_save(cond);
+        let saved = lock.release_save();
         let mut waited = Waited::Raised;
         if !saved.is_null() {
-            waited = wait(Described { object: cond, describe }, limit, &mut |deadline| wait_at(&*node, deadline));
+            waited = wait(Described { object: cond, describe: name::describe::<Condition> }, limit, &mut |deadline| {
+                wait_at(&*node, deadline)
+            });
         }
         if waited != Waited::Granted && !it.forget(node) {
             match waited {
@@ -405,7 +207,7 @@ unsafe fn wait_within(cond: Obj, limit: Limit) -> Waited {
             }
         }
         drop(Arc::from_raw(node));
-        if !saved.is_null() && !restore(cond, saved) {
+        if !saved.is_null() && !lock.restore(saved) {
             waited = Waited::Raised;
         }
         waited
@@ -464,7 +266,7 @@ unsafe extern "C-unwind" fn wait_for_(cond: Obj, args: *const Obj, count: isize,
                 return left;
             }
             let args = [cond, left];
-            let waited = unwinding::PyObject_VectorcallMethod(NAMES.wait.get(), args.as_ptr(), 2, ptr::null_mut());
+            let waited = unwinding::PyObject_VectorcallMethod(WAIT.get(), args.as_ptr(), 2, ptr::null_mut());
             py::Py_DECREF(left);
             if waited.is_null() {
                 return waited;
@@ -477,7 +279,7 @@ unsafe extern "C-unwind" fn wait_for_(cond: Obj, args: *const Obj, count: isize,
 unsafe fn notify_at_most(cond: Obj, most: usize) -> Obj {
     // SAFETY: attached, with an instance of ours.
     unsafe {
-        match is_owned(cond) {
+        match lock_of(cond).map_or(-1, |lock| lock.is_owned()) {
             1 => {
                 body::<Condition>(cond).notify(most);
                 new_none()
@@ -523,7 +325,7 @@ unsafe extern "C-unwind" fn notify_all_deprecated(cond: Obj, _: Obj) -> Obj {
 unsafe extern "C-unwind" fn is_owned_(cond: Obj, _: Obj) -> Obj {
     // SAFETY: a method's arguments.
     unsafe {
-        match is_owned(cond) {
+        match lock_of(cond).map_or(-1, |lock| lock.is_owned()) {
             -1 => ptr::null_mut(),
             owned => new_bool(owned == 1),
         }
@@ -532,12 +334,17 @@ unsafe extern "C-unwind" fn is_owned_(cond: Obj, _: Obj) -> Obj {
 
 unsafe extern "C-unwind" fn release_save_(cond: Obj, _: Obj) -> Obj {
     // SAFETY: a method's arguments.
-    unsafe { release_save(cond) }
+    unsafe { lock_of(cond).map_or(ptr::null_mut(), |lock| lock.release_save()) }
 }
 
 unsafe extern "C-unwind" fn acquire_restore_(cond: Obj, saved: Obj) -> Obj {
     // SAFETY: a method's arguments.
-    unsafe { if restore(cond, new_ref(saved)) { new_none() } else { ptr::null_mut() } }
+    unsafe {
+        match lock_of(cond) {
+            Some(lock) if lock.restore(new_ref(saved)) => new_none(),
+            _ => ptr::null_mut(),
+        }
+    }
 }
 
 unsafe extern "C-unwind" fn at_fork_reinit(cond: Obj, _: Obj) -> Obj {
@@ -546,17 +353,13 @@ unsafe extern "C-unwind" fn at_fork_reinit(cond: Obj, _: Obj) -> Obj {
         let it = body_at::<Condition>(cond);
         // What it held stays allocated: its lock may have been somebody's when the process forked.
         ptr::write(&raw mut (*it).waiters, Mutex::new(VecDeque::new()));
-        let lock = lock_of(cond);
-        if lock.is_null() { lock } else { call(lock, &NAMES.reinit) }
+        lock_of(cond).map_or(ptr::null_mut(), |lock| any_lock::call(lock.object, &NAMES.reinit))
     }
 }
 
 unsafe fn lock_s(cond: Obj, name: &Once) -> Obj {
     // SAFETY: a getter's arguments.
-    unsafe {
-        let lock = lock_of(cond);
-        if lock.is_null() { lock } else { unwinding::PyObject_GetAttr(lock, name.get()) }
-    }
+    unsafe { lock_of(cond).map_or(ptr::null_mut(), |lock| unwinding::PyObject_GetAttr(lock.object, name.get())) }
 }
 
 unsafe extern "C-unwind" fn acquire(cond: Obj, _: *mut c_void) -> Obj {
@@ -571,10 +374,7 @@ unsafe extern "C-unwind" fn release(cond: Obj, _: *mut c_void) -> Obj {
 
 unsafe extern "C-unwind" fn lock_(cond: Obj, _: *mut c_void) -> Obj {
     // SAFETY: a getter's arguments.
-    unsafe {
-        let lock = lock_of(cond);
-        if lock.is_null() { lock } else { new_ref(lock) }
-    }
+    unsafe { lock_of(cond).map_or(ptr::null_mut(), |lock| new_ref(lock.object)) }
 }
 
 unsafe extern "C-unwind" fn waiters(cond: Obj, _: *mut c_void) -> Obj {
@@ -589,24 +389,11 @@ unsafe extern "C-unwind" fn waiters(cond: Obj, _: *mut c_void) -> Obj {
     }
 }
 
-unsafe extern "C-unwind" fn name(cond: Obj, _: *mut c_void) -> Obj {
-    // SAFETY: a getter's arguments.
-    unsafe { body::<Condition>(cond).name.read() }
-}
-
-unsafe extern "C-unwind" fn set_name(cond: Obj, value: Obj, _: *mut c_void) -> c_int {
-    // SAFETY: a setter's arguments.
-    unsafe { body::<Condition>(cond).name.write(value) }
-}
-
 unsafe extern "C-unwind" fn repr(cond: Obj) -> Obj {
     // SAFETY: a slot's argument.
     unsafe {
-        let lock = lock_of(cond);
-        if lock.is_null() {
-            return lock;
-        }
+        let Some(lock) = lock_of(cond) else { return ptr::null_mut() };
         let count = body::<Condition>(cond).waiters().len();
-        py::PyUnicode_FromFormat(c"<Condition(%R, %zd)>".as_ptr(), lock, count)
+        py::PyUnicode_FromFormat(c"<Condition(%R, %zd)>".as_ptr(), lock.object, count)
     }
 }

@@ -2,12 +2,11 @@
 
 use crate::kit::class::{body_at, instance};
 use crate::kit::ffi::{intern, new_bool, new_none, new_ref, new_str, raise, unwinding};
-use crate::kit::name::Name;
+use crate::kit::name::{self, Name, Named};
 use crate::kit::time::{self, Limit};
 use crate::kit::wait::{Described, Waited, wait};
 use crate::kit::{Body, Class, Names, Obj, Once, arguments, body, py};
 use std::ffi::{c_int, c_void};
-use std::fmt;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -16,6 +15,12 @@ pub(crate) struct Event {
     name: Name,
     /// The condition that the standard library's Event has inside, made for who asks for it.
     cond: AtomicPtr<py::PyObject>,
+}
+
+impl Named for Event {
+    fn name(&self) -> &Name {
+        &self.name
+    }
 }
 
 impl Body for Event {
@@ -51,7 +56,7 @@ pub(crate) fn class() -> Obj {
         .no_args(c"isSet", is_set_deprecated, c"Deprecated: is_set().")
         .keywords(c"wait", wait_, wait)
         .no_args(c"_at_fork_reinit", at_fork_reinit, c"Forgets who waited, in the child of a fork.")
-        .getter(c"name", name, Some(set_name), c"Its name in reports, or None.")
+        .getter(c"name", name::get::<Event>, Some(name::set::<Event>), c"Its name in reports, or None.")
         .getter(c"_flag", flag, Some(set_flag), c"The flag.")
         .getter(c"_cond", cond, None, c"A condition that is notified when the flag is set.")
         .make(ptr::null_mut());
@@ -69,11 +74,6 @@ unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, args: Obj, kwargs:
         let cond = AtomicPtr::new(ptr::null_mut());
         instance(class, Event { raw: lisle::sync::Event::new(), name: Name::none(), cond })
     }
-}
-
-fn describe(event: Obj, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // SAFETY: it is alive while it is waited for.
-    unsafe { body::<Event>(event) }.name.describe(event, f)
 }
 
 unsafe extern "C-unwind" fn set(event: Obj, _: Obj) -> Obj {
@@ -152,10 +152,15 @@ unsafe extern "C-unwind" fn wait_(event: Obj, args: *const Obj, count: isize, ke
         if raw.is_set() {
             return new_bool(true);
         }
-        let waited = wait(Described { object: event, describe }, limit, &mut |deadline| match deadline {
-            Some(at) => raw.wait_until(at),
-            None => raw.wait(),
-        });
+        let waited =
+            wait(
+                Described { object: event, describe: name::describe::<Event> },
+                limit,
+                &mut |deadline| match deadline {
+                    Some(at) => raw.wait_until(at),
+                    None => raw.wait(),
+                },
+            );
         match waited {
             Waited::Raised => ptr::null_mut(),
             ended => new_bool(ended == Waited::Granted),
@@ -175,16 +180,6 @@ unsafe extern "C-unwind" fn at_fork_reinit(event: Obj, _: Obj) -> Obj {
         Event::clear(it);
         new_none()
     }
-}
-
-unsafe extern "C-unwind" fn name(event: Obj, _: *mut c_void) -> Obj {
-    // SAFETY: a getter's arguments.
-    unsafe { body::<Event>(event).name.read() }
-}
-
-unsafe extern "C-unwind" fn set_name(event: Obj, value: Obj, _: *mut c_void) -> c_int {
-    // SAFETY: a setter's arguments.
-    unsafe { body::<Event>(event).name.write(value) }
 }
 
 unsafe extern "C-unwind" fn flag(event: Obj, _: *mut c_void) -> Obj {

@@ -3,18 +3,23 @@
 use super::within;
 use crate::kit::class::{body_at, instance};
 use crate::kit::ffi::{new_bool, new_none, new_str, raise};
-use crate::kit::name::Name;
+use crate::kit::name::{self, Name, Named};
 use crate::kit::time::{self, Limit};
 use crate::kit::wait::{Described, Waited, wait, wait_deaf};
 use crate::kit::{Body, Class, Names, Obj, Once, args, arguments, body, py};
 use lisle::embed;
-use std::ffi::{c_int, c_void};
-use std::fmt;
+use std::ffi::c_void;
 use std::ptr;
 
 pub(crate) struct Lock {
     pub(crate) raw: lisle::sync::Lock,
     name: Name,
+}
+
+impl Named for Lock {
+    fn name(&self) -> &Name {
+        &self.name
+    }
 }
 
 impl Body for Lock {}
@@ -42,7 +47,7 @@ pub(crate) fn class() -> Obj {
         .fast(c"__exit__", exit, release)
         .one_arg(c"within", within::within, within::DOC)
         .no_args(c"_at_fork_reinit", at_fork_reinit, c"Makes it free and new, in the child of a fork.")
-        .getter(c"name", name, Some(set_name), c"Its name in reports, or None.")
+        .getter(c"name", name::get::<Lock>, Some(name::set::<Lock>), c"Its name in reports, or None.")
         .getter(c"taken_by", taken_by, None, c"The name of the thread that took it, or None if it is free.")
         .make(ptr::null_mut());
     CLASS.set(class);
@@ -73,11 +78,6 @@ unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, args: Obj, kwargs:
     }
 }
 
-fn describe(lock: Obj, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // SAFETY: the lock is alive while it is waited for.
-    unsafe { body::<Lock>(lock) }.name.describe(lock, f)
-}
-
 /// Takes the lock.
 pub(crate) unsafe fn take(lock: Obj, limit: Limit) -> Waited {
     // SAFETY: the caller holds a reference to the lock.
@@ -86,7 +86,7 @@ pub(crate) unsafe fn take(lock: Obj, limit: Limit) -> Waited {
         if raw.try_acquire() {
             return Waited::Granted;
         }
-        wait(Described { object: lock, describe }, limit, &mut |deadline| match deadline {
+        wait(Described { object: lock, describe: name::describe::<Lock> }, limit, &mut |deadline| match deadline {
             Some(at) => raw.acquire_until(at),
             None => raw.acquire(),
         })
@@ -99,7 +99,7 @@ pub(crate) unsafe fn take_for_sure(lock: Obj) {
     unsafe {
         let raw = &body::<Lock>(lock).raw;
         if !raw.try_acquire() {
-            wait_deaf(Described { object: lock, describe }, &mut || raw.acquire());
+            wait_deaf(Described { object: lock, describe: name::describe::<Lock> }, &mut || raw.acquire());
         }
     }
 }
@@ -157,16 +157,6 @@ unsafe extern "C-unwind" fn at_fork_reinit(lock: Obj, _: Obj) -> Obj {
         ptr::write(&raw mut (*body_at::<Lock>(lock)).raw, lisle::sync::Lock::new());
         new_none()
     }
-}
-
-unsafe extern "C-unwind" fn name(lock: Obj, _: *mut c_void) -> Obj {
-    // SAFETY: a getter's arguments.
-    unsafe { body::<Lock>(lock).name.read() }
-}
-
-unsafe extern "C-unwind" fn set_name(lock: Obj, value: Obj, _: *mut c_void) -> c_int {
-    // SAFETY: a setter's arguments.
-    unsafe { body::<Lock>(lock).name.write(value) }
 }
 
 unsafe extern "C-unwind" fn taken_by(lock: Obj, _: *mut c_void) -> Obj {

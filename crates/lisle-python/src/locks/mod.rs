@@ -1,5 +1,6 @@
 //! The locks and meeting points of `threading`.
 
+mod any_lock;
 mod condition;
 mod event;
 mod finish;

@@ -4,18 +4,23 @@ use super::lock::name_of;
 use super::within;
 use crate::kit::class::{body_at, instance};
 use crate::kit::ffi::{new_bool, new_none, new_str, raise};
-use crate::kit::name::Name;
+use crate::kit::name::{self, Name, Named};
 use crate::kit::time::{self, Limit};
 use crate::kit::wait::{Described, Waited, wait, wait_deaf};
 use crate::kit::{Body, Class, Names, Obj, Once, arguments, body, py};
 use lisle::embed::ReentrantLock;
-use std::ffi::{c_int, c_void};
-use std::fmt;
+use std::ffi::c_void;
 use std::ptr;
 
 pub(crate) struct RLock {
     pub(super) raw: ReentrantLock,
     name: Name,
+}
+
+impl Named for RLock {
+    fn name(&self) -> &Name {
+        &self.name
+    }
 }
 
 impl Body for RLock {}
@@ -47,7 +52,7 @@ pub(crate) fn class() -> Obj {
     .one_arg(c"_acquire_restore", acquire_restore, c"For Condition: takes it back as it was.")
     .no_args(c"_recursion_count", count, c"How often the calling thread holds it.")
     .no_args(c"_at_fork_reinit", at_fork_reinit, c"Makes it free and new, in the child of a fork.")
-    .getter(c"name", name, Some(set_name), c"Its name in reports, or None.")
+    .getter(c"name", name::get::<RLock>, Some(name::set::<RLock>), c"Its name in reports, or None.")
     .getter(c"taken_by", taken_by, None, c"The name of the thread that holds it, or None if it is free.")
     .make(ptr::null_mut());
     CLASS.set(class);
@@ -65,11 +70,6 @@ unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, _: Obj, _: Obj) ->
     unsafe { instance(class, RLock { raw: ReentrantLock::new(), name: Name::none() }) }
 }
 
-fn describe(lock: Obj, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // SAFETY: the lock is alive while it is waited for.
-    unsafe { body::<RLock>(lock) }.name.describe(lock, f)
-}
-
 pub(super) unsafe fn take(lock: Obj, limit: Limit) -> Waited {
     // SAFETY: the caller holds a reference to the lock.
     unsafe {
@@ -77,7 +77,9 @@ pub(super) unsafe fn take(lock: Obj, limit: Limit) -> Waited {
         if raw.try_acquire() {
             return Waited::Granted;
         }
-        wait(Described { object: lock, describe }, limit, &mut |deadline| raw.acquire(deadline))
+        wait(Described { object: lock, describe: name::describe::<RLock> }, limit, &mut |deadline| {
+            raw.acquire(deadline)
+        })
     }
 }
 
@@ -172,7 +174,7 @@ pub(super) unsafe extern "C-unwind" fn acquire_restore(lock: Obj, state: Obj) ->
         }
         let raw = &body::<RLock>(lock).raw;
         if !raw.try_acquire() {
-            wait_deaf(Described { object: lock, describe }, &mut || raw.acquire(None));
+            wait_deaf(Described { object: lock, describe: name::describe::<RLock> }, &mut || raw.acquire(None));
         }
         raw.set_depth(depth as u32);
         new_none()
@@ -185,16 +187,6 @@ unsafe extern "C-unwind" fn at_fork_reinit(lock: Obj, _: Obj) -> Obj {
         ptr::write(&raw mut (*body_at::<RLock>(lock)).raw, ReentrantLock::new());
         new_none()
     }
-}
-
-unsafe extern "C-unwind" fn name(lock: Obj, _: *mut c_void) -> Obj {
-    // SAFETY: a getter's arguments.
-    unsafe { body::<RLock>(lock).name.read() }
-}
-
-unsafe extern "C-unwind" fn set_name(lock: Obj, value: Obj, _: *mut c_void) -> c_int {
-    // SAFETY: a setter's arguments.
-    unsafe { body::<RLock>(lock).name.write(value) }
 }
 
 unsafe extern "C-unwind" fn taken_by(lock: Obj, _: *mut c_void) -> Obj {

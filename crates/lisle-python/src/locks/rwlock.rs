@@ -2,7 +2,7 @@
 
 use crate::kit::class::{body_at, instance};
 use crate::kit::ffi::{new_bool, new_none, new_ref, new_str, raise};
-use crate::kit::name::Name;
+use crate::kit::name::{self, Name, Named};
 use crate::kit::time::{self, Limit};
 use crate::kit::wait::{Described, Waited, wait};
 use crate::kit::{Body, Class, Names, Obj, Once, args, arguments, body, py};
@@ -17,6 +17,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 struct ReadWrite {
     raw: RwLock<()>,
     name: Name,
+}
+
+impl Named for ReadWrite {
+    fn name(&self) -> &Name {
+        &self.name
+    }
 }
 
 impl Body for ReadWrite {}
@@ -87,7 +93,7 @@ pub(crate) fn class() -> Obj {
     .keywords(c"write", write_, write)
     .no_args(c"locked", locked, c"locked($self, /)\n--\n\nWhether any thread reads or writes at this moment.")
     .no_args(c"_at_fork_reinit", at_fork_reinit, c"Makes it free and new, in the child of a fork.")
-    .getter(c"name", name, Some(set_name), c"Its name in reports, or None.")
+    .getter(c"name", name::get::<ReadWrite>, Some(name::set::<ReadWrite>), c"Its name in reports, or None.")
     .make(ptr::null_mut())
 }
 
@@ -137,7 +143,7 @@ fn describe(side: Obj, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     // SAFETY: both are alive while the lock is waited for.
     unsafe {
         let lock = body::<Side>(side).lock;
-        body::<ReadWrite>(lock).name.describe(lock, f)
+        name::describe::<ReadWrite>(lock, f)
     }
 }
 
@@ -229,16 +235,6 @@ unsafe extern "C-unwind" fn at_fork_reinit(lock: Obj, _: Obj) -> Obj {
         ptr::write(&raw mut (*body_at::<ReadWrite>(lock)).raw, RwLock::new(()));
         new_none()
     }
-}
-
-unsafe extern "C-unwind" fn name(lock: Obj, _: *mut c_void) -> Obj {
-    // SAFETY: a getter's arguments.
-    unsafe { body::<ReadWrite>(lock).name.read() }
-}
-
-unsafe extern "C-unwind" fn set_name(lock: Obj, value: Obj, _: *mut c_void) -> c_int {
-    // SAFETY: a setter's arguments.
-    unsafe { body::<ReadWrite>(lock).name.write(value) }
 }
 
 unsafe extern "C-unwind" fn repr(lock: Obj) -> Obj {

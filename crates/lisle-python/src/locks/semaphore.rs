@@ -2,12 +2,11 @@
 
 use crate::kit::class::{body_at, instance};
 use crate::kit::ffi::{new_bool, new_none, new_str, none, raise};
-use crate::kit::name::Name;
+use crate::kit::name::{self, Name, Named};
 use crate::kit::time::{self, Limit};
 use crate::kit::wait::{Described, Waited, wait};
 use crate::kit::{Body, Class, Names, Obj, Once, args, arguments, body, py};
 use std::ffi::{CStr, c_int, c_long, c_void};
-use std::fmt;
 use std::ptr;
 
 pub(crate) struct Semaphore {
@@ -18,6 +17,12 @@ pub(crate) struct Semaphore {
 enum Permits {
     Any(lisle::sync::Semaphore),
     Bounded(lisle::sync::BoundedSemaphore),
+}
+
+impl Named for Semaphore {
+    fn name(&self) -> &Name {
+        &self.name
+    }
 }
 
 impl Body for Semaphore {}
@@ -44,7 +49,7 @@ pub(crate) fn class() -> Obj {
         )
         .no_args(c"__enter__", enter, acquire)
         .fast(c"__exit__", exit, c"Gives a permit back.")
-        .getter(c"name", name, Some(set_name), c"Its name in reports, or None.")
+        .getter(c"name", name::get::<Semaphore>, Some(name::set::<Semaphore>), c"Its name in reports, or None.")
         .getter(c"_value", value, None, c"How many permits there are at this moment.")
         .make(ptr::null_mut())
 }
@@ -104,11 +109,6 @@ unsafe extern "C-unwind" fn init(semaphore: Obj, args: Obj, kwargs: Obj) -> c_in
     0
 }
 
-fn describe(semaphore: Obj, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // SAFETY: it is alive while it is waited for.
-    unsafe { body::<Semaphore>(semaphore) }.name.describe(semaphore, f)
-}
-
 unsafe fn take(semaphore: Obj, limit: Limit) -> Waited {
     /// Calls a method that both kinds have.
     macro_rules! of_either {
@@ -124,9 +124,11 @@ unsafe fn take(semaphore: Obj, limit: Limit) -> Waited {
         if of_either!(raw, raw.try_acquire()) {
             return Waited::Granted;
         }
-        wait(Described { object: semaphore, describe }, limit, &mut |deadline| match deadline {
-            Some(at) => of_either!(raw, raw.acquire_until(at)),
-            None => of_either!(raw, raw.acquire()),
+        wait(Described { object: semaphore, describe: name::describe::<Semaphore> }, limit, &mut |deadline| {
+            match deadline {
+                Some(at) => of_either!(raw, raw.acquire_until(at)),
+                None => of_either!(raw, raw.acquire()),
+            }
         })
     }
 }
@@ -236,16 +238,6 @@ unsafe extern "C-unwind" fn value(semaphore: Obj, _: *mut c_void) -> Obj {
 unsafe extern "C-unwind" fn initial_value(semaphore: Obj, _: *mut c_void) -> Obj {
     // SAFETY: a getter's arguments.
     unsafe { py::PyLong_FromUnsignedLong(u64::from(bound(semaphore).unwrap_or_default())) }
-}
-
-unsafe extern "C-unwind" fn name(semaphore: Obj, _: *mut c_void) -> Obj {
-    // SAFETY: a getter's arguments.
-    unsafe { body::<Semaphore>(semaphore).name.read() }
-}
-
-unsafe extern "C-unwind" fn set_name(semaphore: Obj, value: Obj, _: *mut c_void) -> c_int {
-    // SAFETY: a setter's arguments.
-    unsafe { body::<Semaphore>(semaphore).name.write(value) }
 }
 
 unsafe extern "C-unwind" fn repr(semaphore: Obj) -> Obj {
