@@ -42,7 +42,7 @@ mirror: extension ## The Python example by plain Python and by python -m lisle, 
 extension:
 	@ci/python-dev.sh '$(PYTHON)'
 
-test: lint unit portable model docs python ## All that must hold before a change goes in.
+test: lint unit portable model docs python stubs ## All that must hold before a change goes in.
 	$(say) "all is well"
 
 lint: tools ## Format, lints, and who may sleep where.
