@@ -22,6 +22,10 @@ def add_tests(directory):
 class BehindThreading:
     @classmethod
     def find_spec(cls, name, path=None, target=None):
+        if name == "concurrent.futures":
+            # It imports `threading` itself, and would be half imported when lisle is installed.
+            import threading
+            return sys.meta_path[0].find_spec(name, path, target)
         if name != "threading":
             return None
         sys.meta_path.remove(cls)

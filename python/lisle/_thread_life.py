@@ -36,7 +36,8 @@ def join(self, timeout=None):
     DeadlockError if the wait closes a cycle.
     """
     finish = getattr(self, "_finish", None)
-    if finish is None or not self._started.is_set() or self is _threading.current_thread():
+    # Not alive: also a thread that was left behind by a fork, whose end nobody has told.
+    if finish is None or not self.is_alive() or self is _threading.current_thread():
         return _stock_join(self, timeout)
     # What comes after the end of its Python code is waited for without a limit of the wait's own: it
     # is short.
