@@ -32,13 +32,24 @@ pub(crate) fn none() -> Obj {
 #[inline(always)]
 pub(crate) unsafe fn new_none() -> Obj {
     // SAFETY: attached.
-    unsafe { new_ref(none()) }
+    unsafe { new_immortal(none()) }
 }
 
 #[inline(always)]
 pub(crate) unsafe fn new_bool(value: bool) -> Obj {
     // SAFETY: attached, and both are statics.
-    unsafe { new_ref(if value { py::Py_True() } else { py::Py_False() }) }
+    unsafe { new_immortal(if value { py::Py_True() } else { py::Py_False() }) }
+}
+
+/// A new reference to what is immortal since 3.12, and needs none from then on.
+#[inline(always)]
+unsafe fn new_immortal(object: Obj) -> Obj {
+    #[cfg(not(Py_3_12))]
+    // SAFETY: attached.
+    unsafe {
+        py::Py_INCREF(object);
+    }
+    object
 }
 
 #[inline(always)]

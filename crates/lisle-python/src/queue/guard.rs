@@ -7,6 +7,9 @@ pub(super) struct Guarded<T> {
     #[cfg(Py_GIL_DISABLED)]
     lock: byte::Lock,
     state: UnsafeCell<T>,
+    /// The next object in memory may be another thread's.
+    #[cfg(Py_GIL_DISABLED)]
+    _apart: [u8; 64],
 }
 
 // SAFETY: `with` lets one thread in at a time.
@@ -18,6 +21,8 @@ impl<T> Guarded<T> {
             #[cfg(Py_GIL_DISABLED)]
             lock: byte::Lock::new(),
             state: UnsafeCell::new(state),
+            #[cfg(Py_GIL_DISABLED)]
+            _apart: [0; 64],
         }
     }
 
@@ -51,62 +56,58 @@ impl<T> Guarded<T> {
 #[cfg(Py_GIL_DISABLED)]
 mod byte {
     use lisle::Kind;
-    use lisle::embed::{Waiting, park, unpark};
-    use std::sync::atomic::AtomicU8;
+    use lisle::embed::{Waiting, park};
+    use std::sync::atomic::AtomicBool;
     use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+    use std::time::{Duration, Instant};
 
-    const FREE: u8 = 0;
-    const HELD: u8 = 1;
-    /// Held, and others may be asleep for it.
-    const AWAITED: u8 = 2;
+    /// How long who has looked often enough sleeps in between.
+    const NAP: Duration = Duration::from_micros(100);
 
-    /// A lock that is held for some nanoseconds only. Who waits for it stays attached: its holder
-    /// needs nobody to let it go on.
-    pub(super) struct Lock(AtomicU8);
+    /// A lock that is held for some nanoseconds only, by a thread that needs nobody to go on; so who
+    /// waits for it stays attached. Nobody is woken: releasing is no more than a store, and what a
+    /// waiter sleeps too long is less than what it costs all others to look for sleepers.
+    pub(super) struct Lock(AtomicBool);
 
     impl Lock {
         pub(super) const fn new() -> Lock {
-            Lock(AtomicU8::new(FREE))
+            Lock(AtomicBool::new(false))
         }
 
         #[inline(always)]
         pub(super) fn lock(&self) {
-            if self.0.compare_exchange(FREE, HELD, Acquire, Relaxed).is_err() {
+            if !self.try_lock() {
                 self.lock_slow();
             }
         }
 
         #[inline(always)]
         pub(super) fn unlock(&self) {
-            if self.0.swap(FREE, Release) == AWAITED {
-                self.wake();
-            }
+            self.0.store(false, Release);
+        }
+
+        #[inline(always)]
+        fn try_lock(&self) -> bool {
+            self.0.compare_exchange(false, true, Acquire, Relaxed).is_ok()
         }
 
         #[cold]
+        #[inline(never)]
         fn lock_slow(&self) {
-            for pauses in 0..7 {
-                for _ in 0..1 << pauses {
-                    std::hint::spin_loop();
+            loop {
+                for pauses in 0..4 {
+                    for _ in 0..1 << pauses {
+                        std::hint::spin_loop();
+                    }
+                    if !self.0.load(Relaxed) && self.try_lock() {
+                        return;
+                    }
                 }
-                if self.0.load(Relaxed) == FREE && self.0.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok() {
-                    return;
-                }
+                // The holder may have lost its processor: it can have ours.
+                let deadline = Some(Instant::now() + NAP);
+                let nap = Waiting { interruptible: false, deadline, ..Waiting::new(Kind::QueueLock) };
+                let _ = park(&raw const self.0 as usize, &nap, || self.0.load(Relaxed));
             }
-            let waiting = Waiting { interruptible: false, ..Waiting::new(Kind::QueueLock) };
-            while self.0.swap(AWAITED, Acquire) != FREE {
-                // It ends as soon as it is woken, and cannot fail: there is no limit to it.
-                let _ = park(self.key(), &waiting, || self.0.load(Relaxed) == AWAITED);
-            }
-        }
-
-        #[cold]
-        fn wake(&self) {
-            unpark(self.key(), 1);
-        }
-
-        fn key(&self) -> usize {
-            &raw const self.0 as usize
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Comparisons can run a program's code, so they come first, with the heap as it was: they only find
 //! a place. Then it is taken, in one go in which nothing can fail.
 
+use super::state::push;
 use crate::kit::Obj;
 use std::collections::VecDeque;
 
@@ -38,7 +39,7 @@ pub(super) fn place_of_last<E>(len: usize, mut less: impl FnMut(usize, usize) ->
 
 /// Puts a new item in its place.
 pub(super) fn insert(items: &mut VecDeque<Obj>, item: Obj, place: usize) {
-    items.push_back(item);
+    push(items, item);
     let items = items.make_contiguous();
     let mut at = items.len() - 1;
     while at > place {

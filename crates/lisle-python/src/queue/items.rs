@@ -2,7 +2,7 @@
 
 use super::compare;
 use super::heap;
-use super::state::{Order, Queue, State};
+use super::state::{Order, Queue, State, push, tidy};
 use crate::kit::ffi::unwinding;
 use crate::kit::{Obj, body, py};
 use std::sync::atomic::Ordering::Relaxed;
@@ -58,14 +58,9 @@ impl Queue {
     pub(super) fn note_got(&self, state: &mut State) {
         self.len.store(state.items.len(), Relaxed);
         state.version = state.version.wrapping_add(1);
-        if state.items.is_empty() && state.items.capacity() > ROOM_TO_KEEP {
-            state.items.shrink_to(0);
-        }
+        tidy(&mut state.items);
     }
 }
-
-/// What an empty queue may keep of the memory for items, in items.
-pub(super) const ROOM_TO_KEEP: usize = 4096;
 
 impl<T> Tried<T> {
     fn idle(shut_down: bool) -> Tried<T> {
@@ -87,7 +82,7 @@ pub(super) unsafe fn put(it: Obj, item: Obj) -> Tried<()> {
                 return refused;
             }
             py::Py_INCREF(item);
-            state.items.push_back(item);
+            push(&mut state.items, item);
             queue.note_put(state, 1);
             Tried::Done(queue.getters.is_awaited())
         });

@@ -6,7 +6,7 @@ use super::items::{self, Tried};
 use super::limits::Patience;
 use super::methods::{get_patiently, go_on_exposed, put_patiently};
 use super::plain::find_out;
-use super::state::{Order, Queue};
+use super::state::{Order, Queue, push};
 use crate::kit::ffi::{new_none, raise};
 use crate::kit::{Names, Obj, arguments, body, py};
 use std::ptr;
@@ -72,7 +72,7 @@ unsafe fn put_some(it: Obj, items: Obj, from: isize) -> isize {
             for at in from..from + more {
                 let item = py::PyTuple_GET_ITEM(items, at);
                 py::Py_INCREF(item);
-                state.items.push_back(item);
+                push(&mut state.items, item);
             }
             queue.note_put(state, more as usize);
             (more, queue.getters.is_awaited())

@@ -29,12 +29,12 @@ pub(super) unsafe extern "C-unwind" fn put(it: Obj, args: *const Obj, count: isi
     const TO: Names<3> = Names { function: "Queue.put", names: [c"item", c"block", c"timeout"], required: 1 };
     // SAFETY: arguments of a method with keywords.
     unsafe {
-        if count == 1
-            && keywords.is_null()
-            && is_plain(it)
-            && let Tried::Done(()) = items::put(it, *args)
-        {
-            return new_none();
+        if count == 1 && keywords.is_null() && is_plain(it) {
+            match items::put(it, *args) {
+                Tried::Done(()) => return new_none(),
+                Tried::Raised => return ptr::null_mut(),
+                _ => {}
+            }
         }
         let Some([item, block, timeout]) = arguments(&TO, args, count, keywords) else { return ptr::null_mut() };
         let Some(mut patience) = Patience::of(block, timeout) else { return ptr::null_mut() };
@@ -50,11 +50,11 @@ pub(super) unsafe extern "C-unwind" fn put_nowait(it: Obj, item: Obj) -> Obj {
             Some(_) if plain::is_replaced(it, plain::PUT) => {
                 return plain::call_replaced(plain::PUT, [it, item, py::Py_False()], BLOCK.get());
             }
-            Some(true) => {
-                if let Tried::Done(()) = items::put(it, item) {
-                    return new_none();
-                }
-            }
+            Some(true) => match items::put(it, item) {
+                Tried::Done(()) => return new_none(),
+                Tried::Raised => return ptr::null_mut(),
+                _ => {}
+            },
             Some(false) => {}
         }
         put_patiently(it, item, &mut Patience::none())
@@ -70,11 +70,14 @@ pub(super) unsafe fn put_patiently(it: Obj, item: Obj, patience: &mut Patience) 
         let mut is_over = false;
         match find_out(it) {
             None => return ptr::null_mut(),
-            Some(true) if queue.limit.load(Relaxed) != usize::MAX => match patience.is_negative() {
-                None => return ptr::null_mut(),
-                Some(true) if !queue.is_shutdown.load(Relaxed) => return refuse_negative(),
-                _ => {}
-            },
+            // A limit that cannot be is minded where one could have to wait.
+            Some(true) if queue.limit.load(Relaxed) != usize::MAX && !queue.is_shutdown.load(Relaxed) => {
+                match patience.is_negative() {
+                    None => return ptr::null_mut(),
+                    Some(true) => return refuse_negative(),
+                    Some(false) => {}
+                }
+            }
             Some(_) => {}
         }
         loop {
@@ -113,12 +116,12 @@ pub(super) unsafe extern "C-unwind" fn get(it: Obj, args: *const Obj, count: isi
     const TO: Names<2> = Names { function: "Queue.get", names: [c"block", c"timeout"], required: 0 };
     // SAFETY: arguments of a method with keywords.
     unsafe {
-        if count == 0
-            && keywords.is_null()
-            && is_plain(it)
-            && let Tried::Done(item) = items::get(it)
-        {
-            return item;
+        if count == 0 && keywords.is_null() && is_plain(it) {
+            match items::get(it) {
+                Tried::Done(item) => return item,
+                Tried::Raised => return ptr::null_mut(),
+                _ => {}
+            }
         }
         let Some([block, timeout]) = arguments(&TO, args, count, keywords) else { return ptr::null_mut() };
         let Some(mut patience) = Patience::of(block, timeout) else { return ptr::null_mut() };
@@ -134,11 +137,11 @@ pub(super) unsafe extern "C-unwind" fn get_nowait(it: Obj, _: Obj) -> Obj {
             Some(_) if plain::is_replaced(it, plain::GET) => {
                 return plain::call_replaced(plain::GET, [it, py::Py_False()], BLOCK.get());
             }
-            Some(true) => {
-                if let Tried::Done(item) = items::get(it) {
-                    return item;
-                }
-            }
+            Some(true) => match items::get(it) {
+                Tried::Done(item) => return item,
+                Tried::Raised => return ptr::null_mut(),
+                _ => {}
+            },
             Some(false) => {}
         }
         get_patiently(it, &mut Patience::none())
@@ -154,12 +157,14 @@ pub(super) unsafe fn get_patiently(it: Obj, patience: &mut Patience) -> Obj {
         let mut is_over = false;
         match find_out(it) {
             None => return ptr::null_mut(),
-            Some(true) => match patience.is_negative() {
-                None => return ptr::null_mut(),
-                Some(true) if queue.is_idle_for_getters() || queue.len.load(Relaxed) > 0 => return refuse_negative(),
-                _ => {}
-            },
-            Some(false) => {}
+            Some(true) if queue.len.load(Relaxed) > 0 || !queue.is_shutdown.load(Relaxed) => {
+                match patience.is_negative() {
+                    None => return ptr::null_mut(),
+                    Some(true) => return refuse_negative(),
+                    Some(false) => {}
+                }
+            }
+            Some(_) => {}
         }
         loop {
             match find_out(it) {
@@ -359,8 +364,12 @@ pub(super) unsafe extern "C-unwind" fn init(it: Obj, args: Obj, kwargs: Obj) -> 
         let zero = py::PyLong_FromLong(0);
         let maxsize = if given.is_null() { zero } else { given };
         let limit = super::attributes::limit_of(maxsize);
-        let done = match (limit, find_out(it)) {
-            (_, None) | (None, _) => -1,
+        let plain = match body::<Queue>(it).is_exposed.load(Relaxed) {
+            true => Some(false),
+            false => plain::can_be_plain(it),
+        };
+        let done = match (limit, plain) {
+            (None, _) | (_, None) => -1,
             (Some(Some(limit)), Some(true)) => {
                 super::attributes::begin(it, maxsize, limit);
                 0

@@ -2,10 +2,11 @@
 //! `_put` or `_get`, in a subclass, in a class that it changed, or in the instance.
 
 use super::exposed::expose;
-use super::state::Queue;
+use super::state::{NEVER, Queue};
 use crate::kit::ffi::{intern, unwinding};
 use crate::kit::{Obj, Once, body, py};
 use std::ffi::{CStr, c_int};
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
 const HOOKS: [&CStr; 4] = [c"_init", c"_qsize", c"_put", c"_get"];
@@ -21,6 +22,10 @@ static CALLED_NAMES: [Once; CALLED.len()] = [const { Once::new() }; CALLED.len()
 /// What each class of ours has under these names, by `Order`.
 static OURS: [[Once; HOOKS.len() + CALLED.len()]; 3] =
     [const { [const { Once::new() }; HOOKS.len() + CALLED.len()] }; 3];
+
+/// By `Order`, the version of a type that was found to allow for plain mode and to replace nothing:
+/// what spares the next instance a look at it.
+static FITTING: [AtomicU32; 3] = [const { AtomicU32::new(NEVER) }; 3];
 
 /// To be called with our classes, by `Order`, once they have their hooks.
 pub(super) unsafe fn set_up(classes: [Obj; 3]) -> bool {
@@ -76,29 +81,48 @@ pub(super) unsafe fn find_out(it: Obj) -> Option<bool> {
 unsafe fn examine(it: Obj) -> Option<bool> {
     // SAFETY: attached, and `it` is a queue.
     unsafe {
-        let queue = body::<Queue>(it);
-        let before = version(it);
-        let replaced = look_at(it)?;
-        if replaced & HOOKED == 0 && !queue.is_exposed.load(Relaxed) {
-            let version = version(it);
-            if version == before && version != 0 {
-                queue.state.with(|_| {
-                    if !queue.is_exposed.load(Relaxed) {
-                        queue.fit.store(version, Relaxed);
-                    }
-                });
-            }
-            return Some(!queue.is_exposed.load(Relaxed));
+        if body::<Queue>(it).is_exposed.load(Relaxed) {
+            look_at(it)?;
+            return Some(false);
         }
-        expose(it).then_some(false)
+        match can_be_plain(it) {
+            Some(false) => expose(it).then_some(false),
+            // Another thread may have exposed it by now.
+            other => other.map(|_| !body::<Queue>(it).is_exposed.load(Relaxed)),
+        }
+    }
+}
+
+/// Whether the instance's type allows for plain mode.
+pub(super) unsafe fn can_be_plain(it: Obj) -> Option<bool> {
+    // SAFETY: attached, and `it` is a queue.
+    unsafe {
+        let queue = body::<Queue>(it);
+        let fitting = &FITTING[queue.order as usize];
+        let before = version(it);
+        let replaced = if before == fitting.load(Relaxed) { 0 } else { look_at(it)? };
+        if replaced & HOOKED != 0 {
+            return Some(false);
+        }
+        if version(it) == before && before != 0 {
+            queue.state.with(|_| {
+                if !queue.is_exposed.load(Relaxed) {
+                    queue.fit.store(before, Relaxed);
+                }
+            });
+            if replaced == 0 {
+                fitting.store(before, Relaxed);
+            }
+        }
+        Some(true)
     }
 }
 
 /// Among the results of [`look_at`]: one of the hooks.
-pub(super) const HOOKED: u8 = 128;
+const HOOKED: u8 = 128;
 
 /// Looks which of our functions the instance's type has replaced.
-pub(super) unsafe fn look_at(it: Obj) -> Option<u8> {
+unsafe fn look_at(it: Obj) -> Option<u8> {
     // SAFETY: attached, and `it` is a queue. Of what is found only the address counts.
     unsafe {
         let queue = body::<Queue>(it);

@@ -2,11 +2,10 @@
 
 use super::EMPTY;
 use super::guard::Guarded;
-use super::items::ROOM_TO_KEEP;
 use super::limits::refuse_negative;
 use super::line::{Line, wait_in};
 use super::methods::raise_bare;
-use super::state::{let_go, traverse};
+use super::state::{let_go, push, tidy, traverse};
 use crate::kit::class::instance;
 use crate::kit::ffi::{new_bool, new_none, none, raise, unwinding};
 use crate::kit::time::{self, Limit};
@@ -107,7 +106,7 @@ unsafe fn add(it: Obj, item: Obj) -> Obj {
         let queue = body::<Simple>(it);
         let awaited = queue.items.with(|items| {
             py::Py_INCREF(item);
-            items.push_back(item);
+            push(items, item);
             queue.len.store(items.len(), Relaxed);
             queue.getters.is_awaited()
         });
@@ -126,9 +125,7 @@ unsafe fn take(it: Obj) -> Obj {
         queue.items.with(|items| {
             let Some(item) = items.pop_front() else { return ptr::null_mut() };
             queue.len.store(items.len(), Relaxed);
-            if items.is_empty() && items.capacity() > ROOM_TO_KEEP {
-                items.shrink_to(0);
-            }
+            tidy(items);
             item
         })
     }

@@ -118,6 +118,28 @@ impl Queue {
     }
 }
 
+/// What an empty queue may keep of the memory for items, in items.
+const ROOM_TO_KEEP: usize = 4096;
+/// What a queue begins with: some lines of a processor's cache, so that two do not share one.
+const ROOM_AT_FIRST: usize = 32;
+
+/// Puts an item at the end.
+#[inline(always)]
+pub(super) fn push(items: &mut VecDeque<Obj>, item: Obj) {
+    if items.capacity() == 0 {
+        items.reserve(ROOM_AT_FIRST);
+    }
+    items.push_back(item);
+}
+
+/// Gives back the memory of many items that have gone.
+#[inline(always)]
+pub(super) fn tidy(items: &mut VecDeque<Obj>) {
+    if items.is_empty() && items.capacity() > ROOM_TO_KEEP {
+        items.shrink_to(ROOM_AT_FIRST);
+    }
+}
+
 /// Lets go of items.
 ///
 /// # Safety
