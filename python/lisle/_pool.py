@@ -65,8 +65,8 @@ class ThreadPoolExecutor(_lisle.PoolBase, _StockPool):
         super().__init__(max_workers, thread_name_prefix, initializer, initargs, **ctxkwargs)
         if ctxkwargs or _has_own_context(type(self)):
             return  # its calls are made in ways that only the standard library knows
+        del self.__dict__["_work_queue"]
         self._queue = _lisle.WorkQueue(max_pending, bool(help))
-        self._queue._limit(self._max_workers)
         self._idle_semaphore = _IdleSemaphore(self._queue)
         self._adjusts = type(self)._adjust_thread_count is not _adjust_thread_count
 
@@ -92,7 +92,6 @@ class ThreadPoolExecutor(_lisle.PoolBase, _StockPool):
         count = len(self._threads)
         if count >= self._max_workers:
             return
-        queue._limit(self._max_workers)
 
         # When the executor is gone, its workers are to notice.
         def gone(_, put=queue.put):

@@ -123,9 +123,12 @@ pub(super) unsafe extern "C-unwind" fn state(future: Obj, _: *mut c_void) -> Obj
 pub(super) unsafe extern "C-unwind" fn set_state(future: Obj, value: Obj, _: *mut c_void) -> c_int {
     // SAFETY: a setter's arguments.
     unsafe {
-        let named = |name: &crate::kit::Once| {
-            !value.is_null() && (name.get() == value || py::PyUnicode_Check(value) != 0 && same(name.get(), value))
-        };
+        if value.is_null() {
+            raise(py::PyExc_AttributeError, c"cannot delete an attribute of a future");
+            return -1;
+        }
+        let named =
+            |name: &crate::kit::Once| name.get() == value || py::PyUnicode_Check(value) != 0 && same(name.get(), value);
         let Some(phase) = NAMES.iter().position(named) else {
             raise(py::PyExc_ValueError, c"that is no state of a future");
             return -1;

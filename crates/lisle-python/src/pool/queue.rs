@@ -38,6 +38,7 @@ pub(super) struct Queue {
     awaited: Cell<bool>,
 }
 
+pub(super) static QUEUE: Once = Once::new();
 /// `queue.Empty`.
 pub(super) static EMPTY: Once = Once::new();
 
@@ -237,17 +238,21 @@ fn describe(queue: Obj, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 pub(super) fn class() -> Obj {
-    Class::of::<Queue>(c"lisle._lisle.WorkQueue", c"WorkQueue(max_pending, help)\n--\n\nWhat is pending in a pool.")
-        .with_slot(py::Py_tp_new, new as *mut c_void)
-        .one_arg(c"put", put, c"Puts in a call, or None, which makes the workers look whether they are to go.")
-        .keywords(c"get", get, c"Takes the next item.")
-        .no_args(c"get_nowait", get_nowait, c"Takes the next item; queue.Empty if there is none.")
-        .no_args(c"qsize", qsize, c"How many items there are.")
-        .no_args(c"empty", empty, c"Whether there are none.")
-        .no_args(c"_spare", spare, c"Whether a worker has nothing to do, and no item is there for it.")
-        .one_arg(c"_limit", limit, c"There may be so many workers.")
-        .no_args(c"_run", super::worker::run, c"Makes calls until None comes out.")
-        .make(ptr::null_mut())
+    let class = Class::of::<Queue>(
+        c"lisle._lisle.WorkQueue",
+        c"WorkQueue(max_pending, help)\n--\n\nWhat is pending in a pool.",
+    )
+    .with_slot(py::Py_tp_new, new as *mut c_void)
+    .one_arg(c"put", put, c"Puts in a call, or None, which makes the workers look whether they are to go.")
+    .keywords(c"get", get, c"Takes the next item.")
+    .no_args(c"get_nowait", get_nowait, c"Takes the next item; queue.Empty if there is none.")
+    .no_args(c"qsize", qsize, c"How many items there are.")
+    .no_args(c"empty", empty, c"Whether there are none.")
+    .no_args(c"_spare", spare, c"Whether a worker has nothing to do, and no item is there for it.")
+    .no_args(c"_run", super::worker::run, c"Makes calls until None comes out.")
+    .make(ptr::null_mut());
+    QUEUE.set(class);
+    class
 }
 
 unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, given: Obj, kwargs: Obj) -> Obj {
@@ -347,17 +352,5 @@ unsafe extern "C-unwind" fn spare(queue: Obj, _: Obj) -> Obj {
     unsafe {
         let it = body::<Queue>(queue);
         new_bool(it.idle.get() >= it.len().max(1))
-    }
-}
-
-unsafe extern "C-unwind" fn limit(queue: Obj, most: Obj) -> Obj {
-    // SAFETY: a method's arguments.
-    unsafe {
-        let most = py::PyLong_AsSize_t(most);
-        if most == usize::MAX && !py::PyErr_Occurred().is_null() {
-            return ptr::null_mut();
-        }
-        team::limit(body::<Queue>(queue).number, most);
-        new_none()
     }
 }

@@ -1,7 +1,8 @@
 //! `PoolBase`: what a `ThreadPoolExecutor` has in Rust, `submit` above all.
 
 use super::call::{self, Call};
-use super::queue::Queue;
+use super::queue::{QUEUE, Queue};
+use super::team;
 use super::worker::{self, Helped};
 use crate::future::{FUTURE, Future};
 use crate::kit::class::instance;
@@ -334,10 +335,45 @@ macro_rules! flag {
 }
 
 attribute!(threads, set_threads, threads);
-attribute!(most, set_most, most);
 attribute!(broken, set_broken, broken);
 flag!(shutdown, set_shutdown, shutdown);
 flag!(adjusts, set_adjusts, adjusts);
+
+unsafe extern "C-unwind" fn most(pool: Obj, _: *mut c_void) -> Obj {
+    // SAFETY: a getter's arguments.
+    unsafe { read(body::<Pool>(pool), &body::<Pool>(pool).most) }
+}
+
+unsafe extern "C-unwind" fn set_most(pool: Obj, value: Obj, _: *mut c_void) -> c_int {
+    // SAFETY: a setter's arguments.
+    unsafe {
+        let it = body::<Pool>(pool);
+        let written = write(it, &it.most, value);
+        it.tell_most();
+        written
+    }
+}
+
+impl Pool {
+    /// Lets those know who look for deadlocks how many workers there may be.
+    unsafe fn tell_most(&self) {
+        // SAFETY: attached.
+        unsafe {
+            self.latch.lock();
+            let (queue, most) = (self.queue.get(), self.most.get());
+            if !queue.is_null() && !most.is_null() {
+                let mut overflow = 1;
+                let number = match py::PyLong_Check(most) {
+                    0 => 0,
+                    _ => py::PyLong_AsLongAndOverflow(most, &mut overflow),
+                };
+                let most = if overflow == 0 { usize::try_from(number).unwrap_or(0) } else { usize::MAX };
+                team::limit(body::<Queue>(queue).number, most);
+            }
+            self.latch.unlock();
+        }
+    }
+}
 
 unsafe extern "C-unwind" fn queue(pool: Obj, _: *mut c_void) -> Obj {
     // SAFETY: a getter's arguments.
@@ -347,9 +383,15 @@ unsafe extern "C-unwind" fn queue(pool: Obj, _: *mut c_void) -> Obj {
 unsafe extern "C-unwind" fn set_queue(pool: Obj, value: Obj, _: *mut c_void) -> c_int {
     // SAFETY: a setter's arguments.
     unsafe {
-        let value = if value.is_null() || value == none() { ptr::null_mut() } else { new_ref(value) };
+        let value = if value.is_null() || value == none() { ptr::null_mut() } else { value };
+        if !value.is_null() && py::Py_TYPE(value).cast() != QUEUE.get() {
+            raise(py::PyExc_TypeError, c"only a WorkQueue can be in this place");
+            return -1;
+        }
+        py::Py_XINCREF(value);
         let it = body::<Pool>(pool);
         replace(it, &it.queue, value);
+        it.tell_most();
     }
     0
 }
