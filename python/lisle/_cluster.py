@@ -26,11 +26,12 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 __all__ = ["BrokenCluster", "ClusterExecutor", "connect"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 DEFAULT_PORT = 8786
@@ -135,7 +136,7 @@ class ClusterExecutor(Executor):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._url}{' (shut down)' if self._closed else ''}>"
 
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         return self._submit(fn, args, kwargs, each=False)
 
     def map(

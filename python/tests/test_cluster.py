@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import os
@@ -43,9 +44,21 @@ def cluster(dask, tmp_path_factory):
         yield cluster
 
 
+@contextlib.contextmanager
+def connected(cluster, **options):
+    """An executor whose end is not waited for without a limit, should a call never end."""
+    executor = connect(cluster.url, **{"timeout": LIMIT, **options})
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+        executor._delivery.join(LIMIT)
+    assert not executor._delivery.is_alive()
+
+
 @pytest.fixture
 def executor(cluster):
-    with connect(cluster.url, timeout=LIMIT) as executor:
+    with connected(cluster) as executor:
         yield executor
 
 
@@ -128,20 +141,20 @@ def test_options_are_checked_before_connecting(dask, options, error):
 
 @pytest.mark.parametrize("answer", [None, b"", b"SSH-2.0-OpenSSH"], ids=["deaf", "mute", "stranger"])
 def test_no_scheduler_is_an_error_within_the_limit(dask, answer):
-    with socket.socket() as server:
+    with futures.ThreadPoolExecutor() as pool, socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         if answer is not None:
             server.listen()
         url = "dask://127.0.0.1:%d" % server.getsockname()[1]
         start = time.monotonic()
-        with futures.ThreadPoolExecutor() as pool:
-            outcome = pool.submit(connect, url, timeout=1)
-            if answer:
-                with server.accept()[0] as connection:
-                    connection.sendall(answer)
-                    outcome.exception(LIMIT)
-            with pytest.raises(ConnectionError, match=url):
-                outcome.result(LIMIT)
+        outcome = pool.submit(connect, url, timeout=1)
+        if answer:
+            server.settimeout(LIMIT)
+            with server.accept()[0] as connection:
+                connection.sendall(answer)
+                outcome.exception(LIMIT)
+        with pytest.raises(ConnectionError, match=url):
+            outcome.result(LIMIT)
         assert time.monotonic() - start < 5
 
 
@@ -295,7 +308,7 @@ def test_calls_that_raise_are_run_again_if_asked_for(cluster, tmp_path):
             raise OSError("not yet")
         return "done"
 
-    with connect(cluster.url, retries=2) as executor:
+    with connected(cluster, retries=2) as executor:
         assert executor.submit(fails_twice).result(LIMIT) == "done"
     assert marks.read_text() == "xxx"
 
@@ -372,7 +385,10 @@ def test_map_ends_at_its_time_limit_and_cancels_the_rest(executor, gate):
     results = executor.map(functools.partial(through, gate.address), range(4), timeout=0.05)
     with pytest.raises(futures.TimeoutError):
         next(results)
-    executor.shutdown(wait=True)  # would wait for the gate if they were not cancelled
+    # Would wait for the gate if they were not cancelled.
+    executor.shutdown(wait=False)
+    executor._delivery.join(LIMIT)
+    assert not executor._delivery.is_alive()
 
 
 def test_map_raises_where_the_call_raised(executor):
@@ -392,7 +408,7 @@ def test_shutdown_waits_and_leaves_the_cluster(cluster):
     executor.shutdown()
     with pytest.raises(RuntimeError, match="after shutdown"):
         executor.submit(abs, 1)
-    with connect(cluster.url) as executor:
+    with connected(cluster) as executor:
         assert executor.submit(abs, -1).result(LIMIT) == 1
 
 
@@ -411,7 +427,8 @@ def test_shutdown_cancels(cluster, gate):
     executor = connect(cluster.url)
     pending = [executor.submit(through, gate.address, n) for n in range(5)]
     gate.arrival()
-    executor.shutdown(cancel_futures=True)
+    executor.shutdown(wait=False, cancel_futures=True)
+    executor._delivery.join(LIMIT)
     assert all(f.cancelled() for f in pending)
     assert futures.wait(pending, 0).done == set(pending)
 
@@ -451,7 +468,7 @@ def test_calls_are_completed_at_exit(cluster, tmp_path, way):
 
 
 def test_every_result_arrives_though_a_worker_is_killed(dask, tmp_path, gate):
-    with Cluster(tmp_path) as cluster, connect(cluster.url, timeout=LIMIT) as executor:
+    with Cluster(tmp_path) as cluster, connected(cluster) as executor:
         pending = [executor.submit(through, gate.address, n) for n in range(30)]
         mapped = executor.map(abs, range(-30, 0), chunksize=4)
         (lost, victim), (_, survivor) = gate.arrival(), gate.arrival()
@@ -466,7 +483,7 @@ def test_every_result_arrives_though_a_worker_is_killed(dask, tmp_path, gate):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_dead_scheduler_fails_the_calls(dask, tmp_path, gate, number):
-    with Cluster(tmp_path) as cluster, connect(cluster.url, timeout=1) as executor:
+    with Cluster(tmp_path) as cluster, connected(cluster, timeout=1) as executor:
         pending = [executor.submit(through, gate.address, n) for n in range(10)]
         gate.arrival()
         cluster.scheduler.kill(number)
