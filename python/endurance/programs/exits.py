@@ -13,7 +13,7 @@ import threading
 import time
 from concurrent import futures
 
-from waits import WAITS
+from waits import WAITS, entering
 
 THREADS = 50
 manner = sys.argv[1]
@@ -21,7 +21,7 @@ wakes = []
 
 
 def woken():
-    """Waits that `wakes` end, each in a loop: when woken, a thread waits again."""
+    """Waits that `wakes` end, each once: the thread comes back, and waits for what never comes."""
     event, gate = threading.Event(), threading.Condition()
     lock, rlock = threading.Lock(), threading.RLock()
     semaphore, barrier = threading.Semaphore(0), threading.Barrier(1000)
@@ -41,7 +41,7 @@ def woken():
     wakes.extend([event.set, notify, lock.release, rlock.release, lambda: semaphore.release(50), barrier.abort])
     wakes.extend([lambda: q.put(None), lambda: full.get(), lambda: simple.put(None), lambda: pending.set_result(None)])
     return [
-        event.wait, condition, lock.acquire, rlock.acquire, semaphore.acquire, barrier.wait,
+        event.wait, condition, entering(lock), entering(rlock), semaphore.acquire, barrier.wait,
         q.get, lambda: full.put(None), simple.get, pending.result, lambda: futures.wait([pending]),
     ]  # fmt: skip
 
@@ -74,14 +74,21 @@ def timed():
     ]  # fmt: skip
 
 
-def repeat(wait):
+def once(wait):
+    def body():
+        try:
+            wait()
+        except threading.BrokenBarrierError:
+            pass
+        threading.Event().wait()
+
+    return body
+
+
+def again(wait):
     def body():
         while True:
-            try:
-                wait()
-            except threading.BrokenBarrierError:
-                # It would break again at once, for ever.
-                threading.Event().wait()
+            wait()
 
     return body
 
@@ -97,7 +104,12 @@ def asleep():
     return True
 
 
-calls = {"calm": lambda: [make() for make in WAITS.values()], "woken": woken, "timed": timed}[manner]()
+if manner == "calm":
+    bodies = [make() for make in WAITS.values()]
+elif manner == "woken":
+    bodies = [once(wait) for wait in woken()]
+else:
+    bodies = [again(wait) for wait in timed()]
 started = threading.Barrier(THREADS + 1)
 
 
@@ -106,8 +118,8 @@ def begin(body):
     body()
 
 
-for call in itertools.islice(itertools.cycle(calls), THREADS):
-    threading.Thread(target=begin, args=[call if manner == "calm" else repeat(call)], daemon=True).start()
+for body in itertools.islice(itertools.cycle(bodies), THREADS):
+    threading.Thread(target=begin, args=[body], daemon=True).start()
 pool = futures.ThreadPoolExecutor(2)
 for future in [pool.submit(print, end="") for _ in range(4)]:
     future.result()
