@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 pub(super) struct Queue {
     pub(super) latch: Latch,
@@ -31,8 +31,9 @@ pub(super) struct Queue {
     length: AtomicUsize,
     /// Workers that have found nothing to do. Under the latch.
     pub(super) idle: Cell<usize>,
-    /// Whether one of them has been woken and did not come yet: it will wake the next. Under the latch.
-    waking: Cell<bool>,
+    /// Whether one of them is to come and did not yet: it will wake the next. Set under the latch; read
+    /// also by who is about to sleep, for it may be the one.
+    waking: AtomicBool,
     /// How many calls may be pending, and who sleeps at this field until there are fewer.
     pub(super) most: usize,
     awaited: Cell<bool>,
@@ -150,7 +151,7 @@ impl Queue {
             let items = self.items();
             items.push_back(call);
             self.length.store(items.len(), Ordering::Release);
-            let wakes = self.idle.get() != 0 && !self.waking.replace(true);
+            let wakes = self.idle.get() != 0 && !self.waking.swap(true, Ordering::Relaxed);
             self.latch.unlock();
             if wakes {
                 embed::unpark(self.key(), 1);
@@ -175,9 +176,12 @@ impl Queue {
                 self.latch.unlock();
                 let ended = wait(Described { object: queue, describe }, limit, &mut |deadline| {
                     let waiting = Waiting { deadline, ..Waiting::new(Kind::Idle) };
-                    // Once: who was woken must say below that it has come, if only in vain.
-                    if self.len() == 0 {
-                        embed::park(self.key(), &waiting, || self.len() == 0)?;
+                    // Once: who was woken must say below that it has come, if only in vain. That may be this
+                    // thread although it does not sleep yet, and the item gone to another: who looks for
+                    // sleepers after `waking` was set either finds this one, or this one sees it.
+                    let is_idle = || self.len() == 0 && !self.waking.load(Ordering::Relaxed);
+                    if is_idle() {
+                        embed::park(self.key(), &waiting, is_idle)?;
                     }
                     Ok(())
                 });
@@ -185,7 +189,7 @@ impl Queue {
                 self.idle.set(self.idle.get() - 1);
                 // One for this thread, and another for the next, who wakes in turn.
                 let wakes = self.len() > 1 && self.idle.get() != 0;
-                self.waking.set(wakes);
+                self.waking.store(wakes, Ordering::Relaxed);
                 self.latch.unlock();
                 if wakes {
                     embed::unpark(self.key(), 1);
@@ -274,7 +278,7 @@ unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, given: Obj, kwargs
             items: UnsafeCell::new(VecDeque::new()),
             length: AtomicUsize::new(0),
             idle: Cell::new(0),
-            waking: Cell::new(false),
+            waking: AtomicBool::new(false),
             most: limit,
             awaited: Cell::new(false),
         };
