@@ -4,6 +4,7 @@ Beyond the standard module: `connect`, an executor over a cluster, and the keywo
 `daemon` and `help` of `ThreadPoolExecutor` and `timeout` of its `shutdown`.
 """
 
+import sys as _sys
 from concurrent.futures._base import (
     ALL_COMPLETED,
     FIRST_COMPLETED,
@@ -36,6 +37,8 @@ __all__ = [
     "connect",
     "wait",
 ]
+if _sys.version_info >= (3, 14):
+    __all__.append("InterpreterPoolExecutor")
 
 
 def __getattr__(name):

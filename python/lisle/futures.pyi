@@ -1,4 +1,5 @@
 import concurrent.futures as _standard
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
     ALL_COMPLETED as ALL_COMPLETED,
@@ -36,6 +37,11 @@ __all__ = [
     "connect",
     "wait",
 ]
+
+if sys.version_info >= (3, 14):
+    from concurrent.futures import InterpreterPoolExecutor as InterpreterPoolExecutor
+
+    __all__ += ["InterpreterPoolExecutor"]
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
