@@ -290,6 +290,36 @@ def test_cycles_are_collected(name):
     assert [ref() for ref in alive] == [None] * 4
 
 
+@pytest.mark.parametrize("name", [*KINDS, "SimpleQueue"])
+def test_queues_in_queues_in_queues(name):
+    """So deep that a call for each would be too many."""
+    kind = getattr(queue, name)
+    for exposed in (False, True):
+        outer, alive = kind(), []
+        for _ in range(100_000 if not exposed else 100):
+            inner, outer = outer, kind()
+            alive.append(weakref.ref(inner))
+            outer.put(inner)
+            if exposed and name != "SimpleQueue":
+                assert outer.queue
+        del inner, outer
+        assert not any(ref() for ref in alive)
+
+
+@pytest.mark.parametrize("name", [*KINDS, "SimpleQueue"])
+def test_subclasses_go_when_they_are_not_needed(name):
+    alive = []
+    for _ in range(10):
+        cls = type("Sub", (getattr(queue, name),), {})
+        q = cls()
+        q.itself = q
+        q.put(1)
+        alive += weakref.ref(q), weakref.ref(cls)
+    del cls, q
+    gc.collect()
+    assert not any(ref() for ref in alive)
+
+
 def test_references(kind):
     """A queue has one reference to an item, and none when it has given it away or is gone."""
     class Item:

@@ -313,6 +313,32 @@ class TestPatching:
         q._qsize = lambda: 17
         assert q.qsize() == 17 and list(q.queue) == [1]
 
+    def test_hooks_put_into_the_dict_of_an_instance(self, kind):
+        q = kind()
+        q.name = "mine"
+        q.put(1)
+        q.__dict__["_get"] = lambda: "other"
+        assert q.get() == "other"
+
+    def test_setattr_of_object(self, kind):
+        class Sub(kind):
+            def __setattr__(self, name, value):
+                object.__setattr__(self, name, value)
+
+        q = Sub()
+        q._qsize = lambda: 3
+        q.maxsize = 3
+        assert q.full()
+
+    def test_a_replaced_put_can_be_taken_back(self, kind):
+        q = kind()
+        q.put = None
+        with pytest.raises(TypeError):
+            q.put_nowait(1)
+        del q.put
+        q.put_nowait(1)
+        assert q.get_nowait() == 1
+
     def test_put_and_get_of_the_base(self, monkeypatch):
         calls = []
         put, get = queue.Queue.put, queue.Queue.get

@@ -3,7 +3,7 @@
 use super::attributes as at;
 use super::exposed::{inside, set_inside};
 use super::state::{Inside, Order, Queue};
-use super::{many, methods, plain};
+use super::{many, methods};
 use crate::kit::class::instance;
 use crate::kit::{Class, Obj, py};
 use std::ffi::c_void;
@@ -25,7 +25,6 @@ pub(super) fn queue() -> Obj {
     .generic()
     .with_slot(py::Py_tp_new, new_queue as *mut c_void)
     .with_slot(py::Py_tp_init, methods::init as *mut c_void)
-    .with_slot(py::Py_tp_setattro, plain::set_attribute as *mut c_void)
     .keywords(
         c"put",
         methods::put,

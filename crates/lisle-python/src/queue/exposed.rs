@@ -1,7 +1,7 @@
 //! Exposed mode: how a queue gets there, and the calls of `lisle._exposed_queue`, which does the
 //! work from then on.
 
-use super::state::{Inside, NEVER, Queue};
+use super::state::{Inside, Queue};
 use crate::kit::ffi::{intern, raise, unwinding};
 use crate::kit::{Obj, Once, body, py};
 use std::ffi::{CStr, c_int, c_void};
@@ -146,7 +146,6 @@ impl Queue {
     /// The change itself, under the guard.
     fn enter(&self) {
         self.is_exposed.store(true, Relaxed);
-        self.fit.store(NEVER, Relaxed);
         self.len.store(0, Relaxed);
     }
 }

@@ -230,13 +230,17 @@ pub(super) unsafe extern "C-unwind" fn task_done(it: Obj, _: Obj) -> Obj {
             Some(true) => {}
         }
         let queue = body::<Queue>(it);
-        let (unfinished, awaited) = queue.state.with(|_| {
+        let (exposed, unfinished, awaited) = queue.state.with(|_| {
+            let exposed = queue.is_exposed.load(Relaxed);
             let unfinished = queue.unfinished.load(Relaxed) - 1;
-            if unfinished >= 0 {
+            if unfinished >= 0 && !exposed {
                 queue.unfinished.store(unfinished, Relaxed);
             }
-            (unfinished, queue.joiners.is_awaited())
+            (exposed, unfinished, queue.joiners.is_awaited())
         });
+        if exposed {
+            return call(Call::TaskDone, [it]);
+        }
         if unfinished < 0 {
             return raise(py::PyExc_ValueError, c"task_done() called too many times");
         }
@@ -273,7 +277,7 @@ pub(super) unsafe extern "C-unwind" fn join(it: Obj, args: *const Obj, count: is
                     py::Py_DECREF(timeout);
                     return result;
                 }
-                Some(true) if !queue.is_idle_for_joiners() => return answer(true),
+                Some(true) if queue.unfinished.load(Relaxed) <= 0 => return answer(true),
                 Some(true) => {}
             }
             let limit = match patience.next() {
@@ -293,30 +297,35 @@ pub(super) unsafe extern "C-unwind" fn join(it: Obj, args: *const Obj, count: is
 }
 
 /// `qsize`, `empty` and `full` of the two modes.
-unsafe fn ask(it: Obj, which: Call, answer: impl FnOnce(&Queue) -> Obj) -> Obj {
+unsafe fn ask(it: Obj, which: Call, answer: impl FnOnce(usize, usize) -> Obj) -> Obj {
     // SAFETY: attached; `it` is a queue.
     unsafe {
-        match find_out(it) {
-            None => ptr::null_mut(),
-            Some(true) => answer(body::<Queue>(it)),
-            Some(false) => call(which, [it]),
+        let Some(plain) = find_out(it) else { return ptr::null_mut() };
+        let queue = body::<Queue>(it);
+        let sizes = queue.state.with(|_| {
+            let exposed = queue.is_exposed.load(Relaxed);
+            (plain && !exposed).then(|| (queue.len.load(Relaxed), queue.limit.load(Relaxed)))
+        });
+        match sizes {
+            Some((len, limit)) => answer(len, limit),
+            None => call(which, [it]),
         }
     }
 }
 
 pub(super) unsafe extern "C-unwind" fn qsize(it: Obj, _: Obj) -> Obj {
     // SAFETY: a method's arguments.
-    unsafe { ask(it, Call::Qsize, |queue| py::PyLong_FromSize_t(queue.len.load(Relaxed))) }
+    unsafe { ask(it, Call::Qsize, |len, _| py::PyLong_FromSize_t(len)) }
 }
 
 pub(super) unsafe extern "C-unwind" fn empty(it: Obj, _: Obj) -> Obj {
     // SAFETY: a method's arguments.
-    unsafe { ask(it, Call::Empty, |queue| new_bool(queue.len.load(Relaxed) == 0)) }
+    unsafe { ask(it, Call::Empty, |len, _| new_bool(len == 0)) }
 }
 
 pub(super) unsafe extern "C-unwind" fn full(it: Obj, _: Obj) -> Obj {
     // SAFETY: a method's arguments.
-    unsafe { ask(it, Call::Full, |queue| new_bool(queue.len.load(Relaxed) >= queue.limit.load(Relaxed))) }
+    unsafe { ask(it, Call::Full, |len, limit| new_bool(len >= limit)) }
 }
 
 pub(super) unsafe extern "C-unwind" fn shutdown(it: Obj, args: *const Obj, count: isize, keywords: Obj) -> Obj {
@@ -364,10 +373,7 @@ pub(super) unsafe extern "C-unwind" fn init(it: Obj, args: Obj, kwargs: Obj) -> 
         let zero = py::PyLong_FromLong(0);
         let maxsize = if given.is_null() { zero } else { given };
         let limit = super::attributes::limit_of(maxsize);
-        let plain = match body::<Queue>(it).is_exposed.load(Relaxed) {
-            true => Some(false),
-            false => plain::can_be_plain(it),
-        };
+        let plain = plain::can_be_plain(it).map(|can| can && !body::<Queue>(it).is_exposed.load(Relaxed));
         let done = match (limit, plain) {
             (None, _) | (_, None) => -1,
             (Some(Some(limit)), Some(true)) => {

@@ -3,9 +3,10 @@
 
 use super::exposed::expose;
 use super::state::{NEVER, Queue};
+use crate::kit::class::Instance;
 use crate::kit::ffi::{intern, unwinding};
 use crate::kit::{Obj, Once, body, py};
-use std::ffi::{CStr, c_int};
+use std::ffi::CStr;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -14,8 +15,8 @@ const HOOKS: [&CStr; 4] = [c"_init", c"_qsize", c"_put", c"_get"];
 const CALLED: [&CStr; 2] = [c"put", c"get"];
 pub(super) const PUT: u8 = 1;
 pub(super) const GET: u8 = 2;
-/// The same for those that were replaced in the instance, where they stay.
-const IN_INSTANCE: u8 = 4;
+/// Any of the hooks.
+const HOOKED: u8 = 4;
 
 static HOOK_NAMES: [Once; HOOKS.len()] = [const { Once::new() }; HOOKS.len()];
 static CALLED_NAMES: [Once; CALLED.len()] = [const { Once::new() }; CALLED.len()];
@@ -62,110 +63,128 @@ unsafe fn version(it: Obj) -> u32 {
     }
 }
 
+/// How many attributes the instance has of its own. A hook among them is noticed by that.
+#[inline(always)]
+unsafe fn attributes(it: Obj) -> isize {
+    // SAFETY: `it` is a queue; a dict stays until the program puts another in its place.
+    unsafe {
+        let dict = (*it.cast::<Instance<Queue>>()).dict;
+        if dict.is_null() { 0 } else { py::PyDict_Size(dict) }
+    }
+}
+
+/// Whether nothing has changed since the last look at the instance and its type.
+#[inline(always)]
+unsafe fn is_known(it: Obj) -> bool {
+    // SAFETY: `it` is a queue.
+    unsafe {
+        let queue = body::<Queue>(it);
+        queue.looked_at.load(Relaxed) == version(it) && queue.attributes.load(Relaxed) == attributes(it)
+    }
+}
+
 /// Whether the queue is known to be in plain mode.
 #[inline(always)]
 pub(super) unsafe fn is_plain(it: Obj) -> bool {
     // SAFETY: `it` is a queue.
-    unsafe { body::<Queue>(it).fit.load(Relaxed) == version(it) }
+    unsafe { is_known(it) && !body::<Queue>(it).is_exposed.load(Relaxed) }
 }
 
-/// Whether the queue is in plain mode, after a look at its type where that is needed. `None` with an
+/// Whether the queue is in plain mode, after a look at it where that is needed. `None` with an
 /// exception set if that fails.
 #[inline(always)]
 pub(super) unsafe fn find_out(it: Obj) -> Option<bool> {
-    // SAFETY: passed on.
-    unsafe { if is_plain(it) { Some(true) } else { examine(it) } }
-}
-
-#[cold]
-unsafe fn examine(it: Obj) -> Option<bool> {
-    // SAFETY: attached, and `it` is a queue.
+    // SAFETY: `it` is a queue.
     unsafe {
-        if body::<Queue>(it).is_exposed.load(Relaxed) {
-            look_at(it)?;
-            return Some(false);
+        if !is_known(it) && !can_be_plain(it)? && !expose(it) {
+            return None;
         }
-        match can_be_plain(it) {
-            Some(false) => expose(it).then_some(false),
-            // Another thread may have exposed it by now.
-            other => other.map(|_| !body::<Queue>(it).is_exposed.load(Relaxed)),
-        }
+        Some(!body::<Queue>(it).is_exposed.load(Relaxed))
     }
 }
 
-/// Whether the instance's type allows for plain mode.
+/// Whether there are no hooks of the program's that stand against plain mode.
+#[cold]
 pub(super) unsafe fn can_be_plain(it: Obj) -> Option<bool> {
     // SAFETY: attached, and `it` is a queue.
     unsafe {
         let queue = body::<Queue>(it);
-        let fitting = &FITTING[queue.order as usize];
-        let before = version(it);
-        let replaced = if before == fitting.load(Relaxed) { 0 } else { look_at(it)? };
-        if replaced & HOOKED != 0 {
-            return Some(false);
+        let (before, size) = (version(it), attributes(it));
+        let mut replaced = in_type(it, before)?;
+        if size > 0 {
+            replaced |= in_instance(it)?;
         }
-        if version(it) == before && before != 0 {
-            queue.state.with(|_| {
-                if !queue.is_exposed.load(Relaxed) {
-                    queue.fit.store(before, Relaxed);
-                }
-            });
-            if replaced == 0 {
-                fitting.store(before, Relaxed);
-            }
+        queue.replaced.store(replaced, Relaxed);
+        let is_well = replaced & HOOKED == 0;
+        // What should be exposed and is not yet has to be looked at again.
+        if version(it) == before && before != 0 && (is_well || queue.is_exposed.load(Relaxed)) {
+            queue.attributes.store(size, Relaxed);
+            queue.looked_at.store(before, Relaxed);
         }
-        Some(true)
+        Some(is_well)
     }
 }
 
-/// Among the results of [`look_at`]: one of the hooks.
-const HOOKED: u8 = 128;
+/// The bit of the name of that number.
+fn bit(at: usize) -> u8 {
+    if at < HOOKS.len() { HOOKED } else { PUT << (at - HOOKS.len()) }
+}
 
-/// Looks which of our functions the instance's type has replaced.
-unsafe fn look_at(it: Obj) -> Option<u8> {
+/// Which of our functions the instance's type, of that version, has replaced.
+unsafe fn in_type(it: Obj, of: u32) -> Option<u8> {
     // SAFETY: attached, and `it` is a queue. Of what is found only the address counts.
     unsafe {
-        let queue = body::<Queue>(it);
+        let order = body::<Queue>(it).order as usize;
+        if of == FITTING[order].load(Relaxed) {
+            return Some(0);
+        }
         let mut replaced = 0;
-        for (at, (name, ours)) in names().zip(&OURS[queue.order as usize]).enumerate() {
+        for (at, (name, ours)) in names().zip(&OURS[order]).enumerate() {
             let found = unwinding::PyObject_GetAttr(py::Py_TYPE(it).cast(), name);
             if found.is_null() {
                 return None;
             }
             if found != ours.get() {
-                replaced |= if at < HOOKS.len() { HOOKED } else { PUT << (at - HOOKS.len()) };
+                replaced |= bit(at);
             }
             py::Py_DECREF(found);
         }
-        let in_instance = queue.replaced.load(Relaxed) & (IN_INSTANCE * (PUT | GET));
-        queue.replaced.store(in_instance | (replaced & (PUT | GET)), Relaxed);
+        if replaced == 0 && of != 0 && of == version(it) {
+            FITTING[order].store(of, Relaxed);
+        }
         Some(replaced)
+    }
+}
+
+/// Which of our functions the instance has replaced by attributes of its own.
+unsafe fn in_instance(it: Obj) -> Option<u8> {
+    // SAFETY: attached, and `it` is a queue; the dict is kept while it is asked.
+    unsafe {
+        let dict = (*it.cast::<Instance<Queue>>()).dict;
+        if dict.is_null() {
+            return Some(0);
+        }
+        py::Py_INCREF(dict);
+        let mut replaced = 0;
+        let mut failed = false;
+        for (at, name) in names().enumerate() {
+            match py::PyDict_Contains(dict, name) {
+                0 => {}
+                found => {
+                    failed |= found < 0;
+                    replaced |= bit(at);
+                }
+            }
+        }
+        py::Py_DECREF(dict);
+        if failed { None } else { Some(replaced) }
     }
 }
 
 /// Whether the program has its own `put` (or `get`).
 pub(super) unsafe fn is_replaced(it: Obj, which: u8) -> bool {
-    // SAFETY: `it` is a queue, whose type has been looked at.
-    unsafe { body::<Queue>(it).replaced.load(Relaxed) & (which | (which * IN_INSTANCE)) != 0 }
-}
-
-/// Sets an attribute of an instance, which may be one of the hooks.
-pub(super) unsafe extern "C-unwind" fn set_attribute(it: Obj, name: Obj, value: Obj) -> c_int {
-    // SAFETY: a slot's arguments; `name` is a string, interned or not.
-    unsafe {
-        let done = py::PyObject_GenericSetAttr(it, name, value);
-        if done < 0 || value.is_null() || py::PyUnicode_Check(name) == 0 {
-            return done;
-        }
-        let is = |known: &CStr| py::PyUnicode_CompareWithASCIIString(name, known.as_ptr()) == 0;
-        if HOOKS.iter().any(|known| is(known)) && !expose(it) {
-            return -1;
-        }
-        if let Some(which) = CALLED.iter().position(|known| is(known)) {
-            body::<Queue>(it).replaced.fetch_or((PUT << which) * IN_INSTANCE, Relaxed);
-        }
-    }
-    0
+    // SAFETY: `it` is a queue that has been looked at.
+    unsafe { body::<Queue>(it).replaced.load(Relaxed) & which != 0 }
 }
 
 /// Calls the program's own `put` or `get` as `put_nowait` and `get_nowait` are defined:

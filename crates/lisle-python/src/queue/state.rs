@@ -3,12 +3,13 @@
 use super::guard::Guarded;
 use super::line::Line;
 use crate::kit::{Body, Obj, py};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicIsize, AtomicU8, AtomicU32, AtomicUsize};
 
 /// Which item is the next.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub(super) enum Inside {
 /// How many [`Inside`]s there are.
 pub(super) const INSIDES: usize = 5;
 
-/// No version of any type, see [`Queue::fit`].
+/// No version of any type.
 pub(super) const NEVER: u32 = u32::MAX;
 
 /// A queue, in one of two modes:
@@ -44,10 +45,11 @@ pub(super) const NEVER: u32 = u32::MAX;
 /// What is atomic changes under the guard, and may be read by who waits, detached.
 pub(super) struct Queue {
     pub(super) order: Order,
-    /// The version of the instance's type that was found to allow for plain mode; [`NEVER`] in
-    /// exposed mode. So one comparison tells that nothing stands against it.
-    pub(super) fit: AtomicU32,
-    /// Which public methods the program has replaced by its own, see `plain`.
+    /// The version of the instance's type, and how many attributes of its own it had, when `replaced`
+    /// was found out: as long as they are the same, so is that.
+    pub(super) looked_at: AtomicU32,
+    pub(super) attributes: AtomicIsize,
+    /// Which methods the program has replaced by its own, see `plain`.
     pub(super) replaced: AtomicU8,
     pub(super) is_exposed: AtomicBool,
     pub(super) is_shutdown: AtomicBool,
@@ -74,7 +76,8 @@ impl Queue {
     pub(super) fn new(order: Order) -> Queue {
         Queue {
             order,
-            fit: AtomicU32::new(NEVER),
+            looked_at: AtomicU32::new(NEVER),
+            attributes: AtomicIsize::new(0),
             replaced: AtomicU8::new(0),
             is_exposed: AtomicBool::new(false),
             is_shutdown: AtomicBool::new(false),
@@ -140,20 +143,49 @@ pub(super) fn tidy(items: &mut VecDeque<Obj>) {
     }
 }
 
+/// How many queues deep [`let_go`] calls itself: a queue may be an item of a queue, and so on.
+const DEPTH: u32 = 32;
+
+thread_local! {
+    static DEEP: Cell<u32> = const { Cell::new(0) };
+    /// What the outermost call is left to do: a list of boxed lists, or null.
+    static LATER: Cell<*mut Vec<VecDeque<Obj>>> = const { Cell::new(ptr::null_mut()) };
+}
+
 /// Lets go of items.
 ///
 /// # Safety
 /// Attached; the references are owned.
 pub(super) unsafe fn let_go(items: VecDeque<Obj>) {
-    // Python code runs here, which can unwind: then the rest stays where it is.
-    let mut items = ManuallyDrop::new(items);
-    // SAFETY: as the caller says; dropped once, at the end.
-    unsafe {
-        while let Some(item) = items.pop_front() {
-            py::Py_DECREF(item);
-        }
-        ManuallyDrop::drop(&mut items);
+    if items.is_empty() {
+        return;
     }
+    let deep = DEEP.get();
+    if deep == DEPTH {
+        if LATER.get().is_null() {
+            LATER.set(Box::into_raw(Box::default()));
+        }
+        // SAFETY: this thread's, and used by nobody else while this pushes.
+        unsafe { (*LATER.get()).push(items) };
+        return;
+    }
+    DEEP.set(deep + 1);
+    let mut next = Some(ManuallyDrop::new(items));
+    // Python code runs here, which can unwind: then the rest stays where it is.
+    while let Some(mut items) = next {
+        // SAFETY: as the caller says; each is dropped once, at its end.
+        unsafe {
+            while let Some(item) = items.pop_front() {
+                py::Py_DECREF(item);
+            }
+            ManuallyDrop::drop(&mut items);
+            next = match deep {
+                0 => LATER.get().as_mut().and_then(Vec::pop).map(ManuallyDrop::new),
+                _ => None,
+            };
+        }
+    }
+    DEEP.set(deep);
 }
 
 /// Shows the collector all items.
