@@ -17,7 +17,7 @@ say      = @printf '\n\033[1m== %s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint unit portable model soak bench docs tools mirror conformance bench-python endurance extension python wheel stubs
+.PHONY: help run test lint unit portable model soak bench docs tools mirror conformance bench-python endurance extension python wheel stubs third-party test-free-threaded
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -98,10 +98,24 @@ wheel: ## The Python package as a wheel, in target/wheels (PYTHON=python3.13).
 	'$(PYTHON)' -m pip --disable-pip-version-check wheel --quiet --no-deps --wheel-dir target/wheels .
 	@ls -l target/wheels
 
-# Whom to test, and what: ARGS='-p 3.13 -m queue'; see ci/conformance.py --help.
+# What goes to these two: ci/conformance.py --help and ci/third-party.py --help say.
 conformance: ## CPython's own tests, stock and under lisle, on every CPython found (ARGS='-p 3.13 -m queue').
 	$(say) "CPython's own tests, stock and under lisle"
 	python3 ci/conformance.py $(ARGS)
+
+third-party: ## Tests of other projects, stock and under lisle (ARGS='-p 3.13 janus'); from PyPI.
+	$(say) "other projects' tests, stock and under lisle"
+	python3 ci/third-party.py $(ARGS)
+
+test-free-threaded: ## The package's tests, CPython's, and the benchmark without a GIL; builds CPython 3.13t first.
+	$(say) "a CPython without a GIL"
+	ci/free-threaded.sh
+	$(say) "tests of the Python package, without a GIL"
+	ci/test-python.sh "$$(ci/free-threaded.sh --find)"
+	$(say) "CPython's own tests, stock and under lisle, without a GIL"
+	python3 ci/conformance.py -p "$$(ci/free-threaded.sh --find)"
+	$(say) "the Python modules beside the standard ones, without a GIL"
+	PYTHONPATH=python "$$(ci/free-threaded.sh --find)" python/bench --quick
 
 docs: ## The documentation, without a warning.
 	$(say) "documentation: warnings are errors"

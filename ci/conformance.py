@@ -73,7 +73,7 @@ class Run:
             test = self.read()
             if test is None:
                 self.words[module] = "failed"
-                self.why[module] = f"{what} outside of a test"
+                self.why[module] = f"{what} outside of a test, see {self.log}"
                 break
             with open(self.notes, "a", encoding="utf-8") as notes:
                 notes.write(f"failed\t{test}\t{what}\n")
@@ -240,6 +240,8 @@ def check(python, options, exclusions, report):
             continue
         stock, ours = runs["stock"], runs["lisle"]
         ran += stock.words
+        for test in ours.words.keys() - stock.words.keys():
+            worse.append((test, "new", ours.why[test]))
         for test, word in stock.words.items():
             if word == "passed" and ours.words.get(test) != "passed":
                 worse.append((test, ours.words.get(test, "absent"), ours.why.get(test, "")))
@@ -248,7 +250,8 @@ def check(python, options, exclusions, report):
     for test, word, why in worse:
         reason = exclusions.reason(python.tag, test)
         say(f"  {'excluded' if reason else word}: {test}")
-        say(f"      {reason or why.split(chr(92) + 'n')[-1]}")
+        if reason or why:
+            say(f"      {reason or why.split(chr(92) + 'n')[-1]}")
         if not reason:
             owed.append(test)
     for pattern in exclusions.idle(python.tag, ran):

@@ -7,10 +7,21 @@ test it was in. Tests that NOTES names already are left out: started again after
 behind it. Tests with WITHOUT in their name are left out, too.
 """
 import faulthandler
+import importlib
 import os
 import re
+import subprocess
 import sys
+import types
 import unittest
+
+# What a run under lisle has to find lisle's in each module that tests know, fresh copies of it included.
+DROP_INS = {
+    "threading": ["Lock", "Condition", "Semaphore", "BoundedSemaphore", "Event"],
+    "queue": ["Queue", "LifoQueue", "PriorityQueue", "SimpleQueue", "Empty", "Full"],
+    "concurrent.futures": ["Future", "ThreadPoolExecutor", "wait", "as_completed"],
+}
+CHILD = "import threading, lisle.threading; raise SystemExit(threading.Event is not lisle.threading.Event)"
 
 
 class Notes:
@@ -86,13 +97,25 @@ def tests_of(suite):
             yield test
 
 
+def check_drop_ins(test_module):
+    """Stock tested against stock would pass, too."""
+    for copy in [m for m in vars(test_module).values() if isinstance(m, types.ModuleType)]:
+        for name in DROP_INS.get(copy.__name__, ()):
+            ours = importlib.import_module("lisle." + copy.__name__.rpartition(".")[2])
+            if getattr(copy, name) is not getattr(ours, name):
+                sys.exit(f"{test_module.__name__} would test the stock {copy.__name__}.{name}")
+    if subprocess.run([sys.executable, "-I", "-c", CHILD]).returncode:
+        sys.exit("interpreters that tests start would have the stock modules")
+
+
 def main(module, path, without=None):
-    notes = Notes(path)
-    Result.notes = notes
-    faulthandler.enable()
     if "lisle" in sys.modules:
         # Interpreters that tests start have lisle from their start (see conformance_site.py).
         os.environ["LISLE_CONFORMANCE_CHILDREN"] = "1"
+        check_drop_ins(importlib.import_module(module))
+    notes = Notes(path)
+    Result.notes = notes
+    faulthandler.enable()
     tests = tests_of(unittest.defaultTestLoader.loadTestsFromName(module))
     tests = [test for test in tests if not (without and without in test.id())]
     for test in tests:
