@@ -192,6 +192,39 @@ fn an_embedder_has_its_own_words_for_a_wait() {
     assert!(matches!(handle.join().unwrap(), Outcome::Granted(0)));
 }
 
+#[test]
+fn who_minds_signals_looks_for_missed_ones_and_keeps_its_place() {
+    let key: &'static u8 = Box::leak(Box::new(0));
+    let (tell, broken_off) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    let (first_record, first) = start(move || {
+        let told = Told::new(&InTest, true, Duration::ZERO);
+        telling(&told, || {
+            let outcome = park(key_of(key), &wait(Limit::Never), || true);
+            tell.send(matches!(outcome, Outcome::Signalled) && told.take_signalled()).unwrap();
+            told.breath.set(Duration::from_secs(3600));
+            may_go_on.recv().unwrap();
+            park(key_of(key), &wait(Limit::Never), || true)
+        })
+    });
+    assert!(broken_off.recv().unwrap(), "it looks, and says so");
+    let (second_record, second) = start(move || park(key_of(key), &wait(Limit::Never), || true));
+    await_waiting(&second_record);
+    go_on.send(()).unwrap();
+    await_waiting(&first_record);
+    let mut token = 0;
+    let in_order = |_: &super::lot::Candidate<'_>| {
+        token += 1;
+        Choice::Grant(token)
+    };
+    unpark(key_of(key), in_order, |_| {});
+    let tokens = [first, second].map(|thread| match thread.join().unwrap() {
+        Outcome::Granted(token) => token,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(tokens, [1, 2]);
+}
+
 #[cfg(all(target_os = "linux", not(lisle_portable)))]
 #[test]
 fn a_signal_ends_a_wait_that_asked_for_it() {
@@ -208,6 +241,7 @@ fn a_signal_ends_a_wait_that_asked_for_it() {
         // SAFETY: pthread_self has no preconditions.
         send.send(unsafe { libc::pthread_self() }).unwrap();
         let told = Told::new(&InTest, true, Duration::ZERO);
+        told.breath.set(Duration::from_secs(3600));
         let outcome = telling(&told, || park(key_of(key), &wait(Limit::Never), || true));
         (outcome, told.take_signalled())
     });

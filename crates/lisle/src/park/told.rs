@@ -6,7 +6,12 @@ use std::cell::Cell;
 use std::fmt;
 use std::ptr;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// A signal that came just before the thread slept has not ended the sleep, and nothing will say so: the
+/// wait is broken off after this long, and then ever more rarely, for the embedder to look.
+const BREATH: Duration = Duration::from_millis(20);
+const LONGEST_BREATH: Duration = Duration::from_secs(1);
 
 /// The words for a wait. Called by any thread while the wait lasts, under a lock of the parking lot: it
 /// must not wait.
@@ -23,16 +28,29 @@ pub struct Told<'a> {
     tell: &'a dyn Tell,
     signals: bool,
     signalled: Cell<bool>,
+    /// How long the next sleep may last with `signals`.
+    pub(super) breath: Cell<Duration>,
+    /// Where and since when the thread has waited that broke off to look for signals.
+    broken_off: Cell<Option<(usize, Instant)>>,
     patience: Duration,
     deaf: bool,
 }
 
 impl<'a> Told<'a> {
     /// With `signals`, a signal handler that ran on the thread ends an interruptible wait as
-    /// `Interrupted`. A wait for an unowned lock is looked at for deadlock after `patience`: programs
+    /// `Interrupted`; now and then the wait ends so without one, as nothing tells whether there was one just
+    /// before the sleep. Waiting again under the same `Told` keeps the thread's place. A wait for an unowned lock is looked at for deadlock after `patience`: programs
     /// that use such a lock as a signal are not to be suspected each time.
     pub fn new(tell: &'a dyn Tell, signals: bool, patience: Duration) -> Told<'a> {
-        Told { tell, signals, signalled: Cell::new(false), patience, deaf: false }
+        Told {
+            tell,
+            signals,
+            signalled: Cell::new(false),
+            breath: Cell::new(BREATH),
+            broken_off: Cell::new(None),
+            patience,
+            deaf: false,
+        }
     }
 
     /// Nothing but what it waits for ends the wait: no interrupt, no signal, and of a deadlock another
@@ -50,7 +68,7 @@ impl<'a> Told<'a> {
         self.patience
     }
 
-    /// Whether it was a signal that ended a wait, and not another thread's interrupt. Asking clears it.
+    /// Whether it was for signals that a wait ended, and not for another thread's interrupt. Asking clears it.
     pub fn take_signalled(&self) -> bool {
         self.signalled.take()
     }
@@ -59,6 +77,23 @@ impl<'a> Told<'a> {
     pub(super) fn signalled(&self) -> bool {
         self.signalled.set(self.signals);
         self.signals
+    }
+
+    /// How long the thread may sleep before it has to look whether there was a signal.
+    pub(super) fn breath(&self) -> Option<Duration> {
+        self.signals.then(|| self.breath.get())
+    }
+
+    /// The wait at `key` breaks off to look for signals.
+    pub(super) fn break_off(&self, key: usize, since: Instant) {
+        self.signalled.set(true);
+        self.breath.set((self.breath.get() * 2).min(LONGEST_BREATH));
+        self.broken_off.set(Some((key, since)));
+    }
+
+    /// Since when the thread has waited at `key`, if it broke off there.
+    pub(super) fn since(&self, key: usize) -> Option<Instant> {
+        self.broken_off.get().filter(|&(at, _)| at == key).map(|(_, since)| since)
     }
 
     pub(super) fn object(&self) -> String {

@@ -240,6 +240,7 @@ pub(crate) fn park_with(
         if me.told().is_some_and(Told::is_deaf) {
             (wait.interruptible, wait.unfailing) = (false, true);
         }
+        wait.since = wait.since.or_else(|| me.told()?.since(key));
         let wait = &wait;
         let node = Node::new(key, me, wait, wait.since.unwrap_or(began));
         me.parker.begin();
@@ -285,7 +286,10 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
     // Real time has no place in a model.
     let now = if cfg!(loom) { None } else { Some(Instant::now()) };
     let patience = me.told().filter(|_| wait.kind == Kind::Lock).map_or(DETECT_AFTER, |told| told.patience());
-    let mut look_at = now.filter(|_| wait.kind.may_have_owner()).map(|now| now + patience);
+    let first_look = |now: Instant| (node.since + patience).max(now + DETECT_AFTER);
+    let mut look_at = now.filter(|_| wait.kind.may_have_owner()).map(first_look);
+    let breath = me.told().filter(|_| wait.interruptible).and_then(Told::breath);
+    let breathe_at = now.zip(breath).map(|(now, breath)| now + breath);
     // What is overdue gets looked at ever more rarely: a long wait is not to cost for its length.
     let mut due = lot::FAIR_AFTER;
     let mut due_at = now.filter(|_| wait.overdue.is_some()).map(|now| now + due);
@@ -295,7 +299,7 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
         if wait.interruptible && me.is_interrupted() {
             break Outcome::Interrupted;
         }
-        let until = [wait.deadline, look_at, due_at].into_iter().flatten().min();
+        let until = [wait.deadline, look_at, due_at, breathe_at].into_iter().flatten().min();
         let mut look = false;
         #[cfg(all(feature = "process", not(loom)))]
         let woke = match wait.outside {
@@ -329,6 +333,11 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
                 if passed(look_at) {
                     look_at = None;
                     look = true;
+                } else if passed(breathe_at)
+                    && let Some(told) = me.told()
+                {
+                    told.break_off(node.key, node.since);
+                    break Outcome::Signalled;
                 }
             }
         }

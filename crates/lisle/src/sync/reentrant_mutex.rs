@@ -24,7 +24,8 @@ use std::time::{Duration, Instant};
 /// # Examples
 /// ```
 /// use lisle::sync::ReentrantMutex;
-/// ///
+/// use std::cell::Cell;
+///
 /// static TOTAL: ReentrantMutex<Cell<u64>> = ReentrantMutex::new(Cell::new(0));
 ///
 /// fn add(amount: u64) {
