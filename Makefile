@@ -17,7 +17,7 @@ say      = @printf '\n\033[1m== %s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint unit portable model soak bench docs tools mirror conformance bench-python endurance extension python wheel stubs third-party test-free-threaded
+.PHONY: help run test lint unit portable model soak bench docs tools mirror conformance bench-python endurance endurance-short extension python wheel stubs third-party test-free-threaded
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -28,11 +28,11 @@ help: ## Shows this list.
 
 # The jobs that there are, each as one command.
 run_digest = mkdir -p target && $(CARGO) run --release --package lisle --example digest -- \
-    --threads '$(THREADS)' --out '$(OUT)' -- '$(DIR)'
+    --threads '$(THREADS)' --out '$(OUT)' -- '$(DIR)' && $(MAKE) --no-print-directory mirror
 run_words  = $(CARGO) run --release --package lisle --example words -- \
     --executor '$(EXECUTOR)' --workers '$(THREADS)' -- '$(DIR)'
 
-run: ## SHA-256 of every file below DIR, to OUT, with THREADS threads; JOB=words counts their words.
+run: ## SHA-256 of every file below DIR, to OUT, with THREADS threads, then `make mirror`; JOB=words counts their words.
 	@$(or $(run_$(strip $(JOB))),echo "There is no JOB '$(JOB)': it is digest (the default) or words" >&2; exit 2)
 
 mirror: extension ## The Python example by plain Python and by python -m lisle, with both times (MIRROR=DIR, PYTHON=…).
@@ -42,7 +42,7 @@ mirror: extension ## The Python example by plain Python and by python -m lisle, 
 extension:
 	@ci/python-dev.sh '$(PYTHON)'
 
-test: lint unit portable model docs python stubs ## All that must hold before a change goes in.
+test: lint unit portable model docs python stubs endurance-short ## All that must hold before a change goes in.
 	$(say) "all is well"
 
 lint: tools ## Format, lints, and who may sleep where.
@@ -80,7 +80,10 @@ bench: ## lisle and its peers, side by side (ARGS='--quick mutex'); writes targe
 bench-python: extension ## The Python modules beside the standard ones (PYTHON=… ARGS='--quick queue'); writes target/bench/python-VERSION.json.
 	PYTHONPATH=python $(PYTHON) python/bench $(ARGS)
 
-# `make test` runs the short form.
+endurance-short: extension
+	$(say) "endurance of the Python package, the short form"
+	PYTHONPATH=python $(PYTHON) python/endurance
+
 endurance: extension ## Python: 1,000 exits, 100,000 signals, forks, 1,000,000 objects of a kind (PYTHON=… ARGS=exits).
 	$(say) "endurance, the long form"
 	PYTHONPATH=python $(PYTHON) python/endurance --long $(ARGS)
@@ -114,6 +117,8 @@ test-free-threaded: ## The package's tests, CPython's, and the benchmark without
 	ci/test-python.sh "$$(ci/free-threaded.sh --find)"
 	$(say) "CPython's own tests, stock and under lisle, without a GIL"
 	python3 ci/conformance.py -p "$$(ci/free-threaded.sh --find)"
+	$(say) "endurance of the Python package, without a GIL"
+	PYTHONPATH=python "$$(ci/free-threaded.sh --find)" python/endurance
 	$(say) "the Python modules beside the standard ones, without a GIL"
 	PYTHONPATH=python "$$(ci/free-threaded.sh --find)" python/bench --quick
 

@@ -1,4 +1,4 @@
-"""What takes many turns to go wrong: exits, signals, forks, garbage, and what an import costs.
+"""What takes many turns to go wrong: exits, signals, forks and garbage; and what an import costs.
 
     PYTHONPATH=python python python/endurance          in half a minute or so
     PYTHONPATH=python python python/endurance --long   as often as it takes

@@ -1,16 +1,22 @@
 """The checks: each takes whether it is the long form and how to run a program, and yields what it found as
 (what, figure, whether that is fine)."""
 
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from statistics import median
 
 PROGRAMS = Path(__file__).parent / "programs"
+# Where `make wheel` leaves what it makes; nothing is measured where there is none.
+WHEELS = Path(__file__).parents[2] / "target" / "wheels"
 # An exit takes at most this many seconds, Ctrl-C this many to end a wait, an import this many more than stock's.
 EXIT, CTRL_C, IMPORT = 0.5, 0.05, 0.010
+# Bytes of a wheel.
+WHEEL = 5_000_000
 # Bytes that a process may grow by over all objects of a kind: what the allocator keeps, and no more.
 GROWTH = 2 << 20
 # A program of the short form that takes longer than this hangs.
@@ -141,17 +147,28 @@ def garbage(long, how):
     yield f"{times:,} of each of {len(grown)} kinds", problem or figure, not problem and bool(grown)
 
 
-def imports(long, how):
-    stock = "threading, queue, concurrent.futures"
+def costs(long, how):
+    # Without the pool, which the standard package only imports at its first use, and with it.
+    pairs = {
+        "lisle": "threading, queue, concurrent.futures",
+        "lisle.threading, lisle.queue, lisle.futures": "threading, queue, concurrent.futures.thread",
+    }
     timed = "import time; s = time.perf_counter(); import {}; print(time.perf_counter() - s)"
-    times = {stock: [], "lisle": []}
-    for _ in range(100 if long else 15):
-        for what, took in times.items():
-            code = timed.format(what)
-            took.append(float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout))
-    here, there = median(times["lisle"]), median(times[stock])
-    more = here - there
-    yield "import lisle", f"{here * 1e3:.1f} ms, {more * 1e3:+.1f} to {stock}", more <= IMPORT
+    times = {what: [] for pair in pairs.items() for what in pair}
+    with tempfile.TemporaryDirectory() as compiled:
+        # Both sides compiled, as an installed package is; the first turn does that.
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": compiled, "PYTHONDONTWRITEBYTECODE": ""}
+        for turn in range(101 if long else 16):
+            for what, took in times.items():
+                call = [sys.executable, "-c", timed.format(what)]
+                out = subprocess.run(call, env=environment, stdout=subprocess.PIPE, check=True).stdout
+                took += [float(out)] if turn else []
+    for ours, stock in pairs.items():
+        here, there = median(times[ours]), median(times[stock])
+        yield f"import {ours}", f"{here * 1e3:.1f} ms, {(here - there) * 1e3:+.1f} to {stock}", here - there <= IMPORT
+    for wheel in WHEELS.glob("*.whl"):
+        size = wheel.stat().st_size
+        yield wheel.name, f"{size / 1e6:.1f} MB", size <= WHEEL
 
 
 CHECKS = {
@@ -160,5 +177,5 @@ CHECKS = {
     "ctrl-c": ctrl_c,
     "forks": forks,
     "garbage": garbage,
-    "imports": imports,
+    "costs": costs,
 }

@@ -1,6 +1,5 @@
 """`ThreadPoolExecutor`: the part of it that is not run for each call. The rest is in Rust."""
 
-import inspect as _inspect
 import itertools as _itertools
 import os as _os
 import threading as _threading
@@ -153,8 +152,13 @@ _adjust_thread_count = ThreadPoolExecutor._adjust_thread_count
 
 def _has_own_context(pool):
     """Whether the class makes calls in a context of its own (from 3.14)."""
-    theirs = _inspect.getattr_static(pool, "prepare_context", None)
-    return theirs is not _inspect.getattr_static(_StockPool, "prepare_context", None)
+    return _of_class(pool, "prepare_context") is not _of_class(_StockPool, "prepare_context")
+
+
+def _of_class(of, name):
+    """An attribute as it stands in the class or one that it derives from. (`inspect` has this too, but takes longer to
+    import than all the rest.)"""
+    return next((base.__dict__[name] for base in of.__mro__ if name in base.__dict__), None)
 
 
 class _More:
