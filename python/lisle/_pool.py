@@ -62,6 +62,8 @@ class ThreadPoolExecutor(_lisle.PoolBase, _StockPool):
         self._daemon = daemon
         # Whatever the version does and checks here; it also sets all attributes.
         super().__init__(max_workers, thread_name_prefix, initializer, initargs, **ctxkwargs)
+        self._initializer = initializer
+        self._initargs = initargs
         if ctxkwargs or _has_own_context(type(self)):
             return  # its calls are made in ways that only the standard library knows
         del self.__dict__["_work_queue"]

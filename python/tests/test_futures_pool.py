@@ -11,7 +11,7 @@ import time
 import weakref
 
 import pytest
-from conftest import LONG, run, until
+from conftest import LONG, Waiter, run, until
 
 import lisle
 from lisle import futures
@@ -568,3 +568,51 @@ def test_workers_end_when_the_process_is_told_to():
     began = time.monotonic()
     run(code="import lisle.futures, sys\nlisle.futures.ThreadPoolExecutor(8).map(int, range(100))\nsys.exit(0)")
     assert time.monotonic() - began < LONG / 2
+
+
+def test_who_waits_for_room_is_refused_by_a_pool_that_breaks(in_thread):
+    go = threading.Event()
+
+    def begin():
+        assert go.wait(LONG)
+        raise KeyError
+
+    pool = ThreadPoolExecutor(1, max_pending=1, initializer=begin)
+    first = pool.submit(int)
+    waiter = in_thread(pool.submit, int)
+    go.set()
+    with pytest.raises(stock_thread.BrokenThreadPool):
+        first.result()
+    # It may have found room before the pool was marked.
+    try:
+        waiter.outcome().exception(LONG)
+    except stock_thread.BrokenThreadPool:
+        pass
+    pool.shutdown()
+
+
+def test_submit_and_shutdown_at_once():
+    """What submit took is done; what it refused was not taken."""
+    for _ in range(100):
+        pool, made = ThreadPoolExecutor(2), []
+        begun = threading.Event()
+
+        def submit(pool=pool, made=made, begun=begun):
+            taken = 0
+            try:
+                for n in range(100_000):
+                    pool.submit(made.append, n)
+                    taken += 1
+                    begun.set()
+            except RuntimeError:
+                pass
+            return taken
+
+        waiters = [Waiter(submit) for _ in range(2)]
+        for waiter in waiters:
+            waiter.start()
+        assert begun.wait(LONG)
+        pool.shutdown()
+        # A call that was let in before the end is made, if by now or in a moment.
+        taken = sum(waiter.outcome() for waiter in waiters)
+        until(lambda taken=taken, made=made: len(made) == taken)

@@ -55,10 +55,11 @@ pub(crate) unsafe fn finish(future: Obj, outcome: Outcome) -> bool {
         if !waiters.is_null() {
             waiter::tell_all(waiters, future, how);
         }
+        let calls = word & OVERRIDDEN != 0 || !it.callbacks.get().is_null();
         it.latch.unlock();
         wake(it, word);
         py::Py_XDECREF(waiters);
-        word & OVERRIDDEN == 0 && it.callbacks.get().is_null() || invoke(future, word)
+        !calls || invoke(future, word)
     }
 }
 
@@ -93,16 +94,31 @@ unsafe fn invoke(future: Obj, word: u64) -> bool {
 /// Calls those who have asked for it, in their order. False with an exception set if one raised
 /// something that is no `Exception`: then the others are not called.
 pub(super) unsafe fn call_back(future: Obj) -> bool {
-    // SAFETY: attached; the caller holds the future. The list is read anew for every step: it belongs
-    // to the program once it is exposed.
+    // SAFETY: attached; the caller holds the future. Once it is exposed the list belongs to the program.
+    unsafe {
+        let it = body::<Future>(future);
+        it.latch.lock();
+        let list = it.callbacks.get();
+        py::Py_XINCREF(list);
+        it.latch.unlock();
+        let fine = list.is_null() || py::PyList_Check(list) == 0 || call_all(future, list);
+        py::Py_XDECREF(list);
+        fine
+    }
+}
+
+unsafe fn call_all(future: Obj, list: Obj) -> bool {
+    // SAFETY: attached; the caller holds both.
     unsafe {
         let mut at = 0;
-        loop {
-            let list = body::<Future>(future).callbacks.get();
-            if list.is_null() || py::PyList_Check(list) == 0 || at >= py::PyList_Size(list) {
-                return true;
-            }
+        while at < py::PyList_Size(list) {
+            #[cfg(Py_3_13)]
+            let callback = py::PyList_GetItemRef(list, at);
+            #[cfg(not(Py_3_13))]
             let callback = new_ref(py::PyList_GetItem(list, at));
+            if callback.is_null() {
+                return false; // it was taken out in this moment
+            }
             let going_on = call_one(future, callback);
             py::Py_DECREF(callback);
             if !going_on {
@@ -111,6 +127,7 @@ pub(super) unsafe fn call_back(future: Obj) -> bool {
             at += 1;
         }
     }
+    true
 }
 
 /// Calls one callback; its exceptions are logged.
@@ -217,9 +234,10 @@ pub(super) unsafe extern "C-unwind" fn cancel(future: Obj, _: Obj) -> Obj {
             return new_ref(if matches!(phase(word), CANCELLED | NOTIFIED) { py::Py_True() } else { py::Py_False() });
         }
         it.store(turned(word, CANCELLED));
+        let calls = word & OVERRIDDEN != 0 || !it.callbacks.get().is_null();
         it.latch.unlock();
         wake(it, word);
-        if (word & OVERRIDDEN != 0 || !it.callbacks.get().is_null()) && !invoke(future, word) {
+        if calls && !invoke(future, word) {
             return ptr::null_mut();
         }
         new_ref(py::Py_True())
@@ -238,18 +256,21 @@ pub(super) unsafe extern "C-unwind" fn add_done_callback(
     unsafe {
         let Some([callback]) = arguments(&TO, args, count, keywords) else { return ptr::null_mut() };
         let it = body::<Future>(future);
-        if it.callbacks.get().is_null() && is_open(it.load()) {
-            expose::list_in(it, &it.callbacks);
-        }
         it.latch.lock();
+        while is_open(it.load()) && it.callbacks.get().is_null() {
+            it.latch.unlock();
+            if !expose::list_in(it, &it.callbacks) {
+                return ptr::null_mut();
+            }
+            it.latch.lock();
+        }
         let word = it.load();
         if word & EXPOSED != 0 {
             it.latch.unlock();
             return stock(future, c"add_done_callback", &[callback]);
         }
         if is_open(word) {
-            let list = it.callbacks.get();
-            let added = if list.is_null() { -1 } else { py::PyList_Append(list, callback) };
+            let added = py::PyList_Append(it.callbacks.get(), callback);
             it.latch.unlock();
             return if added < 0 { ptr::null_mut() } else { new_ref(none()) };
         }

@@ -156,10 +156,14 @@ unsafe extern "C-unwind" fn watch(waiter: Obj, future: Obj) -> Obj {
             return new_none();
         }
         let it = body::<Future>(future);
-        if it.waiters.get().is_null() && phase(it.load()) < NOTIFIED && !super::expose::list_in(it, &it.waiters) {
-            return ptr::null_mut();
-        }
         it.latch.lock();
+        while phase(it.load()) < NOTIFIED && it.waiters.get().is_null() {
+            it.latch.unlock();
+            if !super::expose::list_in(it, &it.waiters) {
+                return ptr::null_mut();
+            }
+            it.latch.lock();
+        }
         let word = it.load();
         let done = phase(word) >= NOTIFIED;
         let mut added = 0;

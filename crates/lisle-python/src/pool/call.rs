@@ -136,7 +136,11 @@ impl Body for Item {
 
 pub(super) fn class() -> Obj {
     let class = Class::of::<Item>(c"lisle._lisle.WorkItem", c"A call that was submitted.")
-        .no_args(c"run", run, c"Makes the call, and sets its future.")
+        .fast(
+            c"run",
+            run,
+            c"Makes the call, and sets its future. From 3.14 on workers give a context, which is not needed.",
+        )
         .getter(c"future", future_, None, c"Its future.")
         .getter(c"fn", function, None, c"What is called.")
         .getter(c"args", args, None, c"The arguments without names.")
@@ -170,7 +174,7 @@ pub(super) unsafe fn taken(item: Obj) -> *mut Call {
     }
 }
 
-unsafe extern "C-unwind" fn run(it: Obj, _: Obj) -> Obj {
+unsafe extern "C-unwind" fn run(it: Obj, _: *const Obj, _: isize) -> Obj {
     // SAFETY: a method's arguments.
     unsafe {
         let call = taken(it);

@@ -34,9 +34,10 @@ pub(super) struct Queue {
     /// Whether one of them is to come and did not yet: it will wake the next. Set under the latch; read
     /// also by who is about to sleep, for it may be the one.
     waking: AtomicBool,
-    /// How many calls may be pending, and who sleeps at this field until there are fewer.
+    /// How many calls may be pending. At its address those sleep who wait until there are fewer.
     pub(super) most: usize,
-    awaited: Cell<bool>,
+    /// How many these are. Under the latch.
+    awaited: Cell<usize>,
 }
 
 pub(super) static QUEUE: Once = Once::new();
@@ -112,15 +113,21 @@ impl Queue {
         unsafe {
             self.latch.lock();
             let first = self.shift();
-            let awaited = self.awaited.get() && self.len() < self.most;
-            if awaited {
-                self.awaited.set(false);
-            }
+            self.unlock_with_room();
+            first
+        }
+    }
+
+    /// Gives back the latch after an item was taken, and lets those in who wait for room.
+    #[inline(always)]
+    unsafe fn unlock_with_room(&self) {
+        // SAFETY: the caller has the latch.
+        unsafe {
+            let awaited = self.awaited.get() != 0 && self.len() < self.most;
             self.latch.unlock();
             if awaited {
                 embed::unpark(self.room(), usize::MAX);
             }
-            first
         }
     }
 
@@ -137,7 +144,7 @@ impl Queue {
             let at = items.iter().position(|&call| !call.is_null() && (*call).future == future);
             let call = at.and_then(|at| items.remove(at));
             self.length.store(items.len(), Ordering::Release);
-            self.latch.unlock();
+            self.unlock_with_room();
             call
         }
     }
@@ -208,7 +215,7 @@ impl Queue {
         // SAFETY: attached; `queue` is the object of `self`, which the caller holds.
         unsafe {
             self.latch.lock();
-            self.awaited.set(true);
+            self.awaited.set(self.awaited.get() + 1);
             self.latch.unlock();
             let workers = Workers(self.number);
             let is_full = || self.len() >= self.most;
@@ -219,6 +226,9 @@ impl Queue {
                 }
                 Ok(())
             });
+            self.latch.lock();
+            self.awaited.set(self.awaited.get() - 1);
+            self.latch.unlock();
             ended != Waited::Raised
         }
     }
@@ -280,7 +290,7 @@ unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, given: Obj, kwargs
             idle: Cell::new(0),
             waking: AtomicBool::new(false),
             most: limit,
-            awaited: Cell::new(false),
+            awaited: Cell::new(0),
         };
         instance(class, queue)
     }

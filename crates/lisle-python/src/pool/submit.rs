@@ -12,6 +12,7 @@ use crate::kit::{Body, Class, Obj, Once, body, py};
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The attributes that `submit` looks at.
 pub(super) struct Pool {
@@ -23,9 +24,11 @@ pub(super) struct Pool {
     threads: Cell<Obj>,
     most: Cell<Obj>,
     broken: Cell<Obj>,
-    shutdown: Cell<bool>,
+    /// Whether `_broken` is anything but False.
+    is_broken: AtomicBool,
+    shutdown: AtomicBool,
     /// Whether `_adjust_thread_count` is the program's, to be called for each call.
-    adjusts: Cell<bool>,
+    adjusts: AtomicBool,
 }
 
 /// `concurrent.futures.thread.__dict__`, and the name of its flag for the interpreter's end.
@@ -109,8 +112,9 @@ unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, _: Obj, _: Obj) ->
             threads: empty(),
             most: empty(),
             broken: empty(),
-            shutdown: Cell::new(false),
-            adjusts: Cell::new(false),
+            is_broken: AtomicBool::new(false),
+            shutdown: AtomicBool::new(false),
+            adjusts: AtomicBool::new(false),
         };
         instance(class, pool)
     }
@@ -140,17 +144,6 @@ unsafe extern "C-unwind" fn submit(pool: Obj, args: *const Obj, count: isize, na
         if queue.is_null() {
             return submit_stock(pool, args, count, names);
         }
-        if it.shutdown.get()
-            || it.broken.get() != py::Py_False()
-            || py::PyDict_GetItemWithError(THREAD.get(), SHUTDOWN.get()) != py::Py_False()
-        {
-            let refused = call_python(&REFUSE, &[pool]);
-            if refused.is_null() {
-                py::Py_DECREF(queue);
-                return refused;
-            }
-            py::Py_DECREF(refused); // it has been made whole in the meantime
-        }
         let future = enter(pool, queue, hires, args, count, names);
         py::Py_DECREF(queue);
         future
@@ -161,8 +154,8 @@ unsafe extern "C-unwind" fn submit(pool: Obj, args: *const Obj, count: isize, na
 unsafe fn enter(pool: Obj, queue: Obj, hires: Hires, args: *const Obj, count: isize, names: Obj) -> Obj {
     // SAFETY: attached; the caller holds all of these.
     unsafe {
-        let to = body::<Queue>(queue);
-        if to.len() >= to.most && !make_room(to, queue) {
+        let (it, to) = (body::<Pool>(pool), body::<Queue>(queue));
+        if to.len() >= to.most && !make_room(it, to, pool, queue) {
             return ptr::null_mut();
         }
         let future = instance(FUTURE.get().cast(), Future::pending_in(to.number));
@@ -176,12 +169,14 @@ unsafe fn enter(pool: Obj, queue: Obj, hires: Hires, args: *const Obj, count: is
         }
         if hires != Hires::Always {
             to.latch.lock();
-            if to.idle.get() > to.len() || hires == Hires::Never {
+            // Under the latch: whoever sees the flag set then puts in None, behind all calls.
+            if (to.idle.get() > to.len() || hires == Hires::Never) && !it.refuses() {
                 to.push_and_unlock(call);
                 return future;
             }
             to.latch.unlock();
         }
+        // Another worker is needed, or the call is refused.
         let item = call::item(call);
         let hired = if item.is_null() { item } else { call_python(&HIRE, &[pool, item]) };
         py::Py_XDECREF(item);
@@ -205,13 +200,23 @@ enum Hires {
 }
 
 impl Pool {
+    #[inline(always)]
+    unsafe fn refuses(&self) -> bool {
+        // SAFETY: attached; a module's dict.
+        unsafe {
+            self.shutdown.load(Ordering::Relaxed)
+                || self.is_broken.load(Ordering::Relaxed)
+                || py::PyDict_GetItemWithError(THREAD.get(), SHUTDOWN.get()) != py::Py_False()
+        }
+    }
+
     /// Under the latch.
     #[inline(always)]
     unsafe fn may_hire(&self) -> Hires {
         // SAFETY: attached; the slots are this object's.
         unsafe {
             let (threads, most) = (self.threads.get(), self.most.get());
-            if self.adjusts.get() || threads.is_null() || most.is_null() {
+            if self.adjusts.load(Ordering::Relaxed) || threads.is_null() || most.is_null() {
                 return Hires::Always;
             }
             if py::PySet_Check(threads) == 0 || py::PyLong_Check(most) == 0 {
@@ -224,11 +229,19 @@ impl Pool {
     }
 }
 
+/// Waits until there is room. False with an exception set if that cannot be, or the pool takes no more.
 #[cold]
-unsafe fn make_room(to: &Queue, queue: Obj) -> bool {
-    // SAFETY: attached; the caller holds the queue.
+unsafe fn make_room(it: &Pool, to: &Queue, pool: Obj, queue: Obj) -> bool {
+    // SAFETY: attached; the caller holds the pool and the queue.
     unsafe {
         while to.len() >= to.most {
+            if it.refuses() {
+                let refused = call_python(&REFUSE, &[pool]);
+                if refused.is_null() {
+                    return false;
+                }
+                py::Py_DECREF(refused); // it was made whole in the meantime
+            }
             match worker::help_out(to) {
                 Helped::Yes => {}
                 Helped::Raised => return false,
@@ -317,7 +330,7 @@ macro_rules! flag {
     ($get:ident, $set:ident, $slot:ident) => {
         unsafe extern "C-unwind" fn $get(pool: Obj, _: *mut c_void) -> Obj {
             // SAFETY: a getter's arguments.
-            unsafe { crate::kit::ffi::new_bool(body::<Pool>(pool).$slot.get()) }
+            unsafe { crate::kit::ffi::new_bool(body::<Pool>(pool).$slot.load(Ordering::Relaxed)) }
         }
 
         unsafe extern "C-unwind" fn $set(pool: Obj, value: Obj, _: *mut c_void) -> c_int {
@@ -327,7 +340,7 @@ macro_rules! flag {
                 if is < 0 {
                     return -1;
                 }
-                body::<Pool>(pool).$slot.set(is != 0);
+                body::<Pool>(pool).$slot.store(is != 0, Ordering::Relaxed);
             }
             0
         }
@@ -335,9 +348,17 @@ macro_rules! flag {
 }
 
 attribute!(threads, set_threads, threads);
-attribute!(broken, set_broken, broken);
+attribute!(broken, write_broken, broken);
 flag!(shutdown, set_shutdown, shutdown);
 flag!(adjusts, set_adjusts, adjusts);
+
+unsafe extern "C-unwind" fn set_broken(pool: Obj, value: Obj, closure: *mut c_void) -> c_int {
+    // SAFETY: a setter's arguments.
+    unsafe {
+        body::<Pool>(pool).is_broken.store(value != py::Py_False(), Ordering::Relaxed);
+        write_broken(pool, value, closure)
+    }
+}
 
 unsafe extern "C-unwind" fn most(pool: Obj, _: *mut c_void) -> Obj {
     // SAFETY: a getter's arguments.
