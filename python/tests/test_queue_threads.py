@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import LONG, Waiter, run, until
+from conftest import LONG, Waiter, asleep, run, until
 from lisle import ThreadInterrupted, queue, threading
 
 KINDS = ["Queue", "LifoQueue", "PriorityQueue"]
@@ -372,3 +372,37 @@ def test_a_comparison_that_switches_threads(made):
     assert sorted(sum(taken, [])) == list(range(120))
     # Of what one thread takes while nobody puts, each is no less than the one before.
     assert all(values == sorted(values) for values in taken)
+
+
+def test_who_fails_to_compare_passes_the_item_on(in_thread):
+    """Of four who get, one is woken for an item and leaves without: the item is another's."""
+    class Item:
+        failures = []
+
+        def __lt__(self, other):
+            if stock_threading.current_thread() in getters:
+                try:
+                    failure = Item.failures.pop()
+                except IndexError:
+                    return False
+                raise failure
+            return False
+
+    # It takes three items at once for a comparison, and the getters may be quicker than the third.
+    for _ in range(500):
+        q = queue.PriorityQueue()
+        getters = [Waiter(q.get) for _ in range(4)]
+        for getter in getters:
+            getter.start()
+        until(lambda: all(map(asleep, getters)))
+        Item.failures = [ArithmeticError()]
+        q.put_many([Item(), Item(), Item()])
+        until(lambda: sum(getter.is_alive() for getter in getters) == (1 if Item.failures else 0))
+        if not Item.failures:
+            break
+        q.put(Item())
+        for getter in getters:
+            getter.outcome()
+    assert not Item.failures
+    errors = [getter.error for getter in getters if getter.error]
+    assert q.empty() and [type(error) for error in errors] == [ArithmeticError]
