@@ -53,9 +53,9 @@ def scaling(rows):
         return ""
     threads = sorted({row["scaling"]["threads"] for row in rows})
     columns = [(side, shared, count) for side in ("stock", "lisle") for shared in (True, False) for count in threads]
-    heads = "".join(f"{count:>7}" for _, _, count in columns)
+    heads = "".join(f"{count:>8}" for _, _, count in columns)
     groups = "".join(
-        f"{f'{side}, {how}':>{7 * len(threads)}}" for side in ("stock", "lisle") for how in ("one", "private")
+        f"{f'{side}, {how}':>{8 * len(threads)}}" for side in ("stock", "lisle") for how in ("one", "private")
     )
     lines = ["", paint("1", "million operations per second, by threads"), f"{'':24}{groups}", f"{'':24}{heads}"]
     for operation in dict.fromkeys(row["scaling"]["operation"] for row in rows):
@@ -64,7 +64,7 @@ def scaling(rows):
             if row["scaling"]["operation"] == operation:
                 key = row["scaling"]["shared"], row["scaling"]["threads"]
                 found["stock", *key], found["lisle", *key] = 1e3 / row["stock_ns"], 1e3 / row["lisle_ns"]
-        cells = (f"{found[column]:7.2f}" if column in found else f"{'':7}" for column in columns)
+        cells = (f"{found[column]:8.2f}" if column in found else f"{'':8}" for column in columns)
         lines.append(f"{operation:24}{''.join(cells)}")
     return "\n".join(lines)
 
