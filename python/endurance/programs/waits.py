@@ -1,7 +1,8 @@
-"""Every way to wait for ever that the standard modules have: a name, and a function that makes the wait ready and
-returns the call that blocks. Nothing here is a deadlock: what is waited for just never comes."""
+"""Every way to wait for ever: a name, and a function that makes the wait ready and returns the call that blocks.
+Nothing here is a deadlock: what is waited for just never comes. Under `python -m lisle` also lisle's own waits."""
 
 import queue
+import sys
 import threading
 from concurrent import futures
 
@@ -114,3 +115,46 @@ WAITS = {
     "as_completed(timeout)": lambda: completed(timeout=NEVER),
     "map's next()": mapped,
 }
+
+if "lisle" in sys.modules:
+    from lisle.threading import RWLock
+
+    class Writing:
+        """An RWLock's write side as a lock that can be held."""
+
+        def __init__(self, lock):
+            self.lock = lock
+
+        def acquire(self):
+            self.side = self.lock.write()
+            self.side.__enter__()
+
+    def locked(mode):
+        """What enters an RWLock that another thread writes under."""
+        lock = RWLock()
+        held(Writing(lock))
+
+        def enter():
+            with getattr(lock, mode)():
+                pass
+
+        return enter
+
+    def crowded():
+        """The submit of a pool that takes no more calls: its worker is busy for ever, but does not hold up the end."""
+        pool = futures.ThreadPoolExecutor(1, max_pending=1, daemon=True)
+        begun = threading.Event()
+        pool.submit(lambda: (begun.set(), threading.Event().wait()))
+        begun.wait()
+        pool.submit(print)
+        return lambda: pool.submit(print)
+
+    WAITS |= {
+        "RWLock.read": lambda: locked("read"),
+        "RWLock.write": lambda: locked("write"),
+        "with Lock.within()": lambda: entering(held(threading.Lock()).within(NEVER)),
+        "Queue.get_many()": lambda: lambda: queue.Queue().get_many(3),
+        "Queue.put_many()": lambda: lambda: queue.Queue(2).put_many([1, 2, 3]),
+        "Queue.join(timeout)": lambda: lambda: full(queue.Queue).join(NEVER),
+        "submit to a full pool": crowded,
+    }
