@@ -193,7 +193,7 @@ def run_pool():
 
 def named_local():
     local = threading.local()
-    local.name = local
+    local.name = 1
 
 
 kept_queue, kept_pool, kept_event = queue.Queue(), futures.ThreadPoolExecutor(2), threading.Event()
