@@ -3,6 +3,7 @@
 use crate::future::{self, Begun, Outcome};
 use crate::kit::class::instance;
 use crate::kit::ffi::{new_none, new_ref, raise, unwinding};
+use crate::kit::latch::Latch;
 use crate::kit::{Body, Class, Obj, Once, body, py};
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -112,6 +113,8 @@ impl Call {
 
 /// A call as Python code has it that takes one out of a pool's queue, or is about to put one in.
 pub(super) struct Item {
+    latch: Latch,
+    /// Null when it was made, or put into a queue. Under the latch.
     call: Cell<*mut Call>,
 }
 
@@ -154,7 +157,7 @@ pub(super) fn class() -> Obj {
 pub(super) unsafe fn item(call: *mut Call) -> Obj {
     // SAFETY: attached.
     unsafe {
-        let item = instance(ITEM.get().cast(), Item { call: Cell::new(call) });
+        let item = instance(ITEM.get().cast(), Item { latch: Latch::new(), call: Cell::new(call) });
         if item.is_null() {
             Call::drop(call);
         }
@@ -166,7 +169,10 @@ pub(super) unsafe fn item(call: *mut Call) -> Obj {
 pub(super) unsafe fn taken(item: Obj) -> *mut Call {
     // SAFETY: attached; an instance of `Item`.
     unsafe {
-        let call = body::<Item>(item).call.replace(ptr::null_mut());
+        let it = body::<Item>(item);
+        it.latch.lock();
+        let call = it.call.replace(ptr::null_mut());
+        it.latch.unlock();
         if call.is_null() {
             raise(py::PyExc_RuntimeError, c"this call has been made, or put into a queue");
         }
@@ -189,8 +195,12 @@ unsafe extern "C-unwind" fn run(it: Obj, _: *const Obj, _: isize) -> Obj {
 unsafe fn get(it: Obj, read: unsafe fn(*mut Call) -> Obj) -> Obj {
     // SAFETY: a getter's arguments.
     unsafe {
-        let call = body::<Item>(it).call.get();
-        if call.is_null() { new_none() } else { read(call) }
+        let it = body::<Item>(it);
+        it.latch.lock();
+        let call = it.call.get();
+        let value = if call.is_null() { new_none() } else { read(call) };
+        it.latch.unlock();
+        value
     }
 }
 
