@@ -6,16 +6,13 @@ Three ways in: `from lisle import threading`, `lisle.install()`, or `python -m l
 import os as _os
 import threading as _threading
 
-from ._lisle import DeadlockError, ThreadInterrupted, _set_main_thread
+from ._lisle import DeadlockError, ThreadInterrupted, _set_main_thread, _set_name
 
 __all__ = ["DeadlockError", "ThreadInterrupted", "futures", "install", "queue", "threading", "uninstall"]
 
 
-def _meet_main_thread():
-    _set_main_thread(_threading.main_thread().ident)
-
-
-_meet_main_thread()
+_set_main_thread(_threading.main_thread().ident)
+_set_name(_threading.current_thread().name)
 # The standard module has settled who is the main thread before this is called.
 _os.register_at_fork(after_in_child=lambda: _set_main_thread(_threading.get_ident()))
 

@@ -50,6 +50,7 @@ def install():
         ("join", _life.join),
         ("_bootstrap_inner", _life.bootstrap_inner),
         ("interrupt", _life.interrupt),
+        ("native_id", _life.native_id),
     ):
         _put(_threading.Thread, name, value)
     _patch_queue(queue)

@@ -1,32 +1,56 @@
 """A thread's start, end and join: methods of `lisle.threading.Thread`, and of the standard Thread when
 the drop-ins are installed."""
 
+import sys as _sys
 import threading as _threading
+from sys import is_finalizing as _is_finalizing
 
-from ._lisle import Finish, _interrupt, _set_name
+from ._lisle import Event, Finish, _interrupt
 
-_stock_start = _threading.Thread.start
-_stock_join = _threading.Thread.join
-_stock_bootstrap_inner = _threading.Thread._bootstrap_inner
+_stock = _threading.Thread
+_stock_start = _stock.start
+_stock_join = _stock.join
+_stock_bootstrap = _stock._bootstrap
+_stock_bootstrap_inner = _stock._bootstrap_inner
+
+# Since 3.13 the one who starts a thread knows its ident and can join it before it has begun.
+_NEED_NOT_WAIT = _sys.version_info >= (3, 13)
 
 
 def start(self):
     """Starts the thread; RuntimeError if that was done before."""
-    if not hasattr(self, "_finish"):
-        self._finish = Finish()
-    _stock_start(self)
+    started = self._started if self._initialized else None
+    if started is None or started.is_set():
+        return _stock_start(self)  # which says what is wrong
+    if _is_finalizing():  # up to 3.11 the standard library waits for ever
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+    finish = self._finish = Finish()
+    cls = type(self)
+    # Who has steps of their own for a new thread may count on the wait for its first ones.
+    if (
+        _NEED_NOT_WAIT
+        and type(started) is Event
+        and cls._bootstrap_inner is bootstrap_inner
+        and cls._bootstrap is _stock_bootstrap
+    ):
+        finish.comes = True
+        started._set_by_next_wait()
+        try:
+            _stock_start(self)
+        except BaseException:
+            self._started = Event()
+            raise
+        self._ident = self._handle.ident
+    else:
+        _stock_start(self)
 
 
 def bootstrap_inner(self):
     finish = getattr(self, "_finish", None)
-    if finish is None:  # somebody else has started it
-        return _stock_bootstrap_inner(self)
-    finish.begin()
-    _set_name(self._name)
-    try:
-        _stock_bootstrap_inner(self)
-    finally:
-        finish.end()
+    if finish is not None:
+        self._set_native_id()
+        finish.begin(self._name)
+    _stock_bootstrap_inner(self)
 
 
 def join(self, timeout=None):
@@ -37,12 +61,22 @@ def join(self, timeout=None):
     """
     finish = getattr(self, "_finish", None)
     # Not alive: also a thread that was left behind by a fork, whose end nobody has told.
-    if finish is None or not self.is_alive() or self is _threading.current_thread():
+    known = finish is not None and finish.comes and self.is_alive()
+    if not known or self is _threading.current_thread():
         return _stock_join(self, timeout)
-    # What comes after the end of its Python code is waited for without a limit of the wait's own: it
-    # is short.
     if finish.wait(timeout):
         _stock_join(self)
+
+
+def _native_id(self):
+    """The kernel's id of the thread, or None if it has not been started."""
+    assert self._initialized, "Thread.__init__() not called"
+    if self._native_id is None and self._started.is_set():
+        self._finish.wait_begun()
+    return self._native_id
+
+
+native_id = property(_native_id, doc=_native_id.__doc__)
 
 
 def interrupt(self):

@@ -48,6 +48,7 @@ class Thread(_threading.Thread):
     start = _life.start
     join = _life.join
     interrupt = _life.interrupt
+    native_id = _life.native_id
     _bootstrap_inner = _life.bootstrap_inner
 
 

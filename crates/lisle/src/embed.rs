@@ -93,6 +93,14 @@ pub fn ident() -> u32 {
     current::ident()
 }
 
+/// The calling thread goes by that name from now on. Returns the thread.
+pub fn introduce(name: &str) -> thread::Thread {
+    let thread = thread::Thread::of(current::introduce(name));
+    // A system call, also where the name is what it was: for those who look from outside.
+    thread.set_name(name);
+    thread
+}
+
 /// The thread of this ident, if it lives.
 pub fn find(ident: u32) -> Option<thread::Thread> {
     park::registry::find(ident).map(thread::Thread::of)

@@ -273,7 +273,7 @@ thread_local!(static KNOWN: Cell<bool> = const { Cell::new(false) });
 /// The calling thread goes by this name from now on.
 pub(crate) fn set_name(name: &str) {
     KNOWN.set(true);
-    lisle::thread::current().set_name(name);
+    embed::introduce(name);
 }
 
 /// Sees to it that the calling thread goes by its Python name.

@@ -8,13 +8,15 @@ use crate::kit::wait::{Described, Waited, wait};
 use crate::kit::{Body, Class, Names, Obj, Once, arguments, body, py};
 use std::ffi::{c_int, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 pub(crate) struct Event {
     raw: lisle::sync::Event,
     name: Name,
     /// The condition that the standard library's Event has inside, made for who asks for it.
     cond: AtomicPtr<py::PyObject>,
+    /// The next wait that would block sets the flag instead.
+    set_by_wait: AtomicBool,
 }
 
 impl Named for Event {
@@ -55,6 +57,7 @@ pub(crate) fn class() -> Obj {
         .no_args(c"is_set", is_set, c"is_set($self, /)\n--\n\nWhether the flag is set.")
         .no_args(c"isSet", is_set_deprecated, c"Deprecated: is_set().")
         .keywords(c"wait", wait_, wait)
+        .no_args(c"_set_by_next_wait", set_by_next_wait, c"Makes the next wait that would block set the flag instead.")
         .no_args(c"_at_fork_reinit", at_fork_reinit, c"Forgets who waited, in the child of a fork.")
         .getter(c"name", name::get::<Event>, Some(name::set::<Event>), c"Its name in reports, or None.")
         .getter(c"_flag", flag, Some(set_flag), c"The flag.")
@@ -72,7 +75,8 @@ unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, args: Obj, kwargs:
             return raise(py::PyExc_TypeError, c"Event() takes no arguments");
         }
         let cond = AtomicPtr::new(ptr::null_mut());
-        instance(class, Event { raw: lisle::sync::Event::new(), name: Name::none(), cond })
+        let set_by_wait = AtomicBool::new(false);
+        instance(class, Event { raw: lisle::sync::Event::new(), name: Name::none(), cond, set_by_wait })
     }
 }
 
@@ -148,8 +152,13 @@ unsafe extern "C-unwind" fn wait_(event: Obj, args: *const Obj, count: isize, ke
             let Some(given) = time::of_wait(timeout) else { return ptr::null_mut() };
             limit = given;
         }
-        let raw = &body::<Event>(event).raw;
+        let it = body::<Event>(event);
+        let raw = &it.raw;
         if raw.is_set() {
+            return new_bool(true);
+        }
+        if it.set_by_wait.load(Ordering::Relaxed) && it.set_by_wait.swap(false, Ordering::AcqRel) {
+            raw.set();
             return new_bool(true);
         }
         let waited =
@@ -165,6 +174,15 @@ unsafe extern "C-unwind" fn wait_(event: Obj, args: *const Obj, count: isize, ke
             Waited::Raised => ptr::null_mut(),
             ended => new_bool(ended == Waited::Granted),
         }
+    }
+}
+
+/// For the event that a thread sets when it begins: see python/lisle/_thread_life.py.
+unsafe extern "C-unwind" fn set_by_next_wait(event: Obj, _: Obj) -> Obj {
+    // SAFETY: a method's arguments.
+    unsafe {
+        body::<Event>(event).set_by_wait.store(true, Ordering::Release);
+        new_none()
     }
 }
 

@@ -53,7 +53,7 @@ mod store {
     pub(crate) fn with<R>(use_it: impl FnOnce(&Shared) -> R) -> R {
         let mut record = RECORD.get();
         if record.is_null() {
-            adopt();
+            adopt(None);
             record = RECORD.get();
         }
         // SAFETY: a non-null pointer is the one `enter` got from `Arc::into_raw`; only the
@@ -97,7 +97,7 @@ mod store {
 
     pub(crate) fn with<R>(use_it: impl FnOnce(&Shared) -> R) -> R {
         if ident_if_known() == 0 {
-            adopt();
+            adopt(None);
         }
         let record = RECORD.with(|record| record.borrow().clone().expect("adopted"));
         use_it(&record)
@@ -176,13 +176,21 @@ pub(super) fn set_up_process() {
     super::fork::watch();
 }
 
+/// The calling thread goes by that name from now on, and is adopted by it if this is its first call.
+pub(crate) fn introduce(name: &str) -> Shared {
+    if ident_if_known() == 0 {
+        adopt(Some(name));
+    }
+    get()
+}
+
 /// The main thread or another OS thread calls in for the first time.
 #[cold]
-fn adopt() {
+fn adopt(name: Option<&str>) {
     set_up_process();
     let late = store::is_late();
     let main = sys::is_main_thread(late) && registry::lock().let_main_in();
-    let record = if main { main_record() } else { adopted_record(late) };
+    let record = if main { main_record() } else { adopted_record(name, late) };
     record.meet_system();
     store::enter(record.clone());
     if late && !main {
@@ -191,10 +199,11 @@ fn adopt() {
     }
 }
 
-fn adopted_record(late: bool) -> Shared {
+fn adopted_record(name: Option<&str>, late: bool) -> Shared {
     let record = Arc::new(Record::new(Origin::Adopted, String::new(), true));
     // A thread's own locals are where `std` keeps its name.
-    let name = if late { None } else { std::thread::current().name().map(str::to_owned) };
+    let name = name.map(str::to_owned);
+    let name = name.or_else(|| if late { None } else { std::thread::current().name().map(str::to_owned) });
     record.name.set(name.unwrap_or_else(|| format!("Adopted-{}", record.serial)));
     record.mark(Life::Alive);
     registry::lock().add(&record);
