@@ -1,7 +1,6 @@
 """`ThreadPoolExecutor`: the part of it that is not run for each call. The rest is in Rust."""
 
 import itertools as _itertools
-import os as _os
 import threading as _threading
 import time as _time
 import weakref as _weakref

@@ -81,3 +81,29 @@ def in_thread():
         return waiter
 
     return start
+
+
+class Held:
+    """Calls of it wait until it is let go of."""
+
+    def __init__(self):
+        self.begun = threading.Semaphore(0)
+        self.go = threading.Event()
+
+    def __call__(self, result=None):
+        self.begun.release()
+        assert self.go.wait(LONG)
+        return result
+
+    def occupy(self, pool, workers=1):
+        held = [pool.submit(self, n) for n in range(workers)]
+        for _ in held:
+            assert self.begun.acquire(timeout=LONG)
+        return held
+
+
+@pytest.fixture
+def held():
+    held = Held()
+    yield held
+    held.go.set()
