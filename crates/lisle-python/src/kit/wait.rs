@@ -146,12 +146,6 @@ enum End {
     Deadlocked(*mut Report),
 }
 
-/// When the main thread looks for signals once more after it has gone to sleep: one that came after it
-/// left the interpreter and before it slept ended no sleep.
-fn second_look() -> Option<Instant> {
-    is_main().then(|| Instant::now() + Duration::from_millis(20))
-}
-
 /// Calls `wait` with the deadline, detached, until it is granted, has timed out, or an exception is
 /// to be raised: of a signal's handler, an interrupt, or a deadlock. `wait` has to be ready to be
 /// called again, and must touch no Python object but what `of` keeps alive.
@@ -170,23 +164,11 @@ pub(crate) unsafe fn wait(
     unsafe {
         let words = Words { of, place: Place::here() };
         let told = Told::new(&words, is_main(), PATIENCE);
-        let mut look = second_look();
         loop {
-            let until = match deadline {
-                Some(at) => Some(look.map_or(at, |look| look.min(at))),
-                None => look,
-            };
-            match detached(&told, &mut || wait(until)) {
+            match detached(&told, &mut || wait(deadline)) {
                 End::Granted => return Waited::Granted,
-                End::TimedOut if until == deadline => return Waited::TimedOut,
-                End::TimedOut => {
-                    look = None;
-                    if unwinding::PyErr_CheckSignals() < 0 {
-                        return Waited::Raised;
-                    }
-                }
+                End::TimedOut => return Waited::TimedOut,
                 End::Signalled => {
-                    look = second_look();
                     if unwinding::PyErr_CheckSignals() < 0 {
                         return Waited::Raised;
                     }
@@ -276,7 +258,6 @@ pub(crate) fn set_name(name: &str) {
     embed::introduce(name);
 }
 
-/// Sees to it that the calling thread goes by its Python name.
 /// Sees to it that the calling thread goes by its Python name.
 unsafe fn introduce() {
     if KNOWN.get() {

@@ -39,8 +39,9 @@ pub struct Told<'a> {
 impl<'a> Told<'a> {
     /// With `signals`, a signal handler that ran on the thread ends an interruptible wait as
     /// `Interrupted`; now and then the wait ends so without one, as nothing tells whether there was one just
-    /// before the sleep. Waiting again under the same `Told` keeps the thread's place. A wait for an unowned lock is looked at for deadlock after `patience`: programs
-    /// that use such a lock as a signal are not to be suspected each time.
+    /// before the sleep. Waiting again under the same `Told` keeps the thread's place. A wait for an unowned
+    /// lock is looked at for deadlock after `patience`: programs that use such a lock as a signal are not to
+    /// be suspected each time.
     pub fn new(tell: &'a dyn Tell, signals: bool, patience: Duration) -> Told<'a> {
         Told {
             tell,
