@@ -17,6 +17,19 @@ _stock_bootstrap_inner = _stock._bootstrap_inner
 _NEED_NOT_WAIT = _sys.version_info >= (3, 13)
 
 
+class _Limbo(dict):
+    """The threads on their way from `start` to `_active`. The starter or the thread makes the step for
+    both, whoever comes first; the other finds it made."""
+
+    def __delitem__(self, thread):
+        self.pop(thread, None)
+
+
+if _NEED_NOT_WAIT:
+    with _threading._active_limbo_lock:
+        _threading._limbo = _Limbo(_threading._limbo)
+
+
 def start(self):
     """Starts the thread; RuntimeError if that was done before."""
     started = self._started if self._initialized else None
@@ -40,7 +53,11 @@ def start(self):
         except BaseException:
             self._started = Event()
             raise
-        self._ident = self._handle.ident
+        self._ident = ident = self._handle.ident
+        # Who has started a thread finds it in `_active`, as the wait used to see to.
+        with _threading._active_limbo_lock:
+            if _threading._limbo.pop(self, None) is not None:
+                _threading._active[ident] = self
     else:
         _stock_start(self)
 

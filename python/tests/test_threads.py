@@ -10,6 +10,18 @@ from conftest import LONG, run, until
 from lisle import threading
 
 
+def test_who_has_started_a_thread_finds_it_listed_once():
+    for _ in range(200):
+        go = threading.Event()
+        thread = threading.Thread(target=go.wait)
+        thread.start()
+        assert threading._active[thread.ident] is thread
+        assert threading.enumerate().count(thread) == 1
+        go.set()
+        thread.join()
+        assert thread not in threading.enumerate() and thread not in threading._limbo
+
+
 def test_the_life_of_a_thread():
     go = threading.Event()
     thread = threading.Thread(target=go.wait, name="worker", daemon=True)
