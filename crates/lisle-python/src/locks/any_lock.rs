@@ -5,11 +5,11 @@
 //! | our `Lock` or `RLock` | directly |
 //! | any other object | by its methods, `_release_save` and its kin where it has them |
 
+use super::holds::{Holds, took};
 use super::lock::{self, Lock};
 use super::rlock::{self, RLock};
-use crate::kit::ffi::{intern, new_bool, new_none, none, put_back, set_aside, unwinding};
+use crate::kit::ffi::{intern, new_none, none, put_back, set_aside, unwinding};
 use crate::kit::time::Limit;
-use crate::kit::wait::Waited;
 use crate::kit::{Obj, Once, body, py};
 use std::ffi::c_int;
 use std::ptr;
@@ -140,11 +140,11 @@ impl AnyLock {
         // SAFETY: as the caller says.
         unsafe {
             let waited = match self.kind {
-                Kind::Lock => lock::take(self.object, Limit::Never),
-                Kind::RLock => rlock::take(self.object, Limit::Never),
+                Kind::Lock => Lock::take(self.object, Limit::Never),
+                Kind::RLock => RLock::take(self.object, Limit::Never),
                 Kind::Other { .. } => return call(self.object, &NAMES.enter),
             };
-            if waited == Waited::Raised { ptr::null_mut() } else { new_bool(true) }
+            took(waited)
         }
     }
 
@@ -153,8 +153,8 @@ impl AnyLock {
         // SAFETY: as the caller says.
         unsafe {
             match self.kind {
-                Kind::Lock => lock::release_(self.object, ptr::null_mut()),
-                Kind::RLock => rlock::release_(self.object, ptr::null_mut()),
+                Kind::Lock => Lock::give(self.object),
+                Kind::RLock => RLock::give(self.object),
                 Kind::Other { .. } => {
                     let mut all = [self.object, none(), none(), none()];
                     for (at, slot) in all[1..].iter_mut().enumerate().take(count as usize) {
@@ -197,7 +197,7 @@ impl AnyLock {
         // SAFETY: as the caller says.
         unsafe {
             match self.kind {
-                Kind::Lock => lock::release_(self.object, ptr::null_mut()),
+                Kind::Lock => Lock::give(self.object),
                 Kind::RLock => rlock::release_save(self.object, ptr::null_mut()),
                 Kind::Other { saves: true, .. } => call(self.object, &NAMES.save),
                 Kind::Other { .. } => call(self.object, &NAMES.release),

@@ -1,12 +1,13 @@
 //! `Lock`: mutual exclusion that belongs to nobody. `_thread.lock` is its name in Python.
 
+use super::holds::{self, Holds};
 use super::within;
 use crate::kit::class::{body_at, instance};
 use crate::kit::ffi::{new_bool, new_none, new_str, raise};
 use crate::kit::name::{self, Name, Named};
-use crate::kit::time::{self, Limit};
+use crate::kit::time::Limit;
 use crate::kit::wait::{Described, Waited, wait, wait_deaf};
-use crate::kit::{Body, Class, Names, Obj, Once, args, arguments, body, py};
+use crate::kit::{Body, Class, Names, Obj, Once, args, body, py};
 use lisle::embed;
 use std::ffi::c_void;
 use std::ptr;
@@ -37,14 +38,14 @@ pub(crate) fn class() -> Obj {
     let class = Class::of::<Lock>(c"_thread.lock", c"Lock(*, name=None)\n--\n\nA lock that any thread may release.")
         .with_slot(py::Py_tp_new, new as *mut c_void)
         .with_slot(py::Py_tp_repr, repr as *mut c_void)
-        .keywords(c"acquire", acquire_, acquire)
-        .keywords(c"acquire_lock", acquire_, acquire)
-        .no_args(c"release", release_, release)
-        .no_args(c"release_lock", release_, release)
+        .keywords(c"acquire", holds::acquire::<Lock>, acquire)
+        .keywords(c"acquire_lock", holds::acquire::<Lock>, acquire)
+        .no_args(c"release", holds::release::<Lock>, release)
+        .no_args(c"release_lock", holds::release::<Lock>, release)
         .no_args(c"locked", locked_, locked)
         .no_args(c"locked_lock", locked_, locked)
-        .no_args(c"__enter__", enter, acquire)
-        .fast(c"__exit__", exit, release)
+        .no_args(c"__enter__", holds::enter::<Lock>, acquire)
+        .fast(c"__exit__", holds::exit::<Lock>, release)
         .one_arg(c"within", within::within, within::DOC)
         .no_args(c"_at_fork_reinit", at_fork_reinit, c"Makes it free and new, in the child of a fork.")
         .getter(c"name", name::get::<Lock>, Some(name::set::<Lock>), c"Its name in reports, or None.")
@@ -78,18 +79,29 @@ unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, args: Obj, kwargs:
     }
 }
 
-/// Takes the lock.
-pub(crate) unsafe fn take(lock: Obj, limit: Limit) -> Waited {
-    // SAFETY: the caller holds a reference to the lock.
-    unsafe {
-        let raw = &body::<Lock>(lock).raw;
-        if raw.try_acquire() {
-            return Waited::Granted;
+impl Holds for Lock {
+    unsafe fn take(lock: Obj, limit: Limit) -> Waited {
+        // SAFETY: the caller holds a reference to the lock.
+        unsafe {
+            let raw = &body::<Lock>(lock).raw;
+            if raw.try_acquire() {
+                return Waited::Granted;
+            }
+            wait(Described { object: lock, describe: name::describe::<Lock> }, limit, &mut |deadline| match deadline {
+                Some(at) => raw.acquire_until(at),
+                None => raw.acquire(),
+            })
         }
-        wait(Described { object: lock, describe: name::describe::<Lock> }, limit, &mut |deadline| match deadline {
-            Some(at) => raw.acquire_until(at),
-            None => raw.acquire(),
-        })
+    }
+
+    unsafe fn give(lock: Obj) -> Obj {
+        // SAFETY: the caller holds a reference to the lock.
+        unsafe {
+            match body::<Lock>(lock).raw.release() {
+                Ok(()) => new_none(),
+                Err(_) => raise(py::PyExc_RuntimeError, c"release unlocked lock"),
+            }
+        }
     }
 }
 
@@ -100,48 +112,6 @@ pub(crate) unsafe fn take_for_sure(lock: Obj) {
         let raw = &body::<Lock>(lock).raw;
         if !raw.try_acquire() {
             wait_deaf(Described { object: lock, describe: name::describe::<Lock> }, &mut || raw.acquire());
-        }
-    }
-}
-
-unsafe extern "C-unwind" fn acquire_(lock: Obj, args: *const Obj, count: isize, keywords: Obj) -> Obj {
-    const TO: Names<2> = Names { function: "acquire", names: [c"blocking", c"timeout"], required: 0 };
-    // SAFETY: arguments of a method with keywords.
-    unsafe {
-        let mut limit = Limit::Never;
-        if count != 0 || !keywords.is_null() {
-            let Some([blocking, timeout]) = arguments(&TO, args, count, keywords) else { return ptr::null_mut() };
-            let Some(given) = time::of_lock(blocking, timeout) else { return ptr::null_mut() };
-            limit = given;
-        }
-        match take(lock, limit) {
-            Waited::Raised => ptr::null_mut(),
-            ended => new_bool(ended == Waited::Granted),
-        }
-    }
-}
-
-unsafe extern "C-unwind" fn enter(lock: Obj, _: Obj) -> Obj {
-    // SAFETY: a method's arguments.
-    unsafe {
-        match take(lock, Limit::Never) {
-            Waited::Raised => ptr::null_mut(),
-            _ => new_bool(true),
-        }
-    }
-}
-
-unsafe extern "C-unwind" fn exit(lock: Obj, _: *const Obj, _: isize) -> Obj {
-    // SAFETY: a method's arguments.
-    unsafe { release_(lock, ptr::null_mut()) }
-}
-
-pub(super) unsafe extern "C-unwind" fn release_(lock: Obj, _: Obj) -> Obj {
-    // SAFETY: a method's arguments.
-    unsafe {
-        match body::<Lock>(lock).raw.release() {
-            Ok(()) => new_none(),
-            Err(_) => raise(py::PyExc_RuntimeError, c"release unlocked lock"),
         }
     }
 }

@@ -4,6 +4,7 @@ mod any_lock;
 mod condition;
 mod event;
 mod finish;
+mod holds;
 mod lock;
 mod rlock;
 mod rwlock;

@@ -1,13 +1,14 @@
 //! `RLock`: a lock that its holder may lock again. `_thread.RLock` is its name in Python.
 
+use super::holds::{self, Holds};
 use super::lock::name_of;
 use super::within;
 use crate::kit::class::{body_at, instance};
 use crate::kit::ffi::{new_bool, new_none, new_str, raise};
 use crate::kit::name::{self, Name, Named};
-use crate::kit::time::{self, Limit};
+use crate::kit::time::Limit;
 use crate::kit::wait::{Described, Waited, wait, wait_deaf};
-use crate::kit::{Body, Class, Names, Obj, Once, arguments, body, py};
+use crate::kit::{Body, Class, Obj, Once, body, py};
 use lisle::embed::ReentrantLock;
 use std::ffi::c_void;
 use std::ptr;
@@ -41,11 +42,11 @@ pub(crate) fn class() -> Obj {
     .derivable()
     .with_slot(py::Py_tp_new, new as *mut c_void)
     .with_slot(py::Py_tp_repr, repr as *mut c_void)
-    .keywords(c"acquire", acquire_, acquire)
-    .no_args(c"release", release_, release)
+    .keywords(c"acquire", holds::acquire::<RLock>, acquire)
+    .no_args(c"release", holds::release::<RLock>, release)
     .no_args(c"locked", locked, c"locked($self, /)\n--\n\nWhether any thread holds it at this moment.")
-    .no_args(c"__enter__", enter, acquire)
-    .fast(c"__exit__", exit, release)
+    .no_args(c"__enter__", holds::enter::<RLock>, acquire)
+    .fast(c"__exit__", holds::exit::<RLock>, release)
     .one_arg(c"within", within::within, within::DOC)
     .no_args(c"_is_owned", is_owned, c"For Condition: whether the calling thread holds it.")
     .no_args(c"_release_save", release_save, c"For Condition: releases it however often it is held.")
@@ -70,57 +71,27 @@ unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, _: Obj, _: Obj) ->
     unsafe { instance(class, RLock { raw: ReentrantLock::new(), name: Name::none() }) }
 }
 
-pub(super) unsafe fn take(lock: Obj, limit: Limit) -> Waited {
-    // SAFETY: the caller holds a reference to the lock.
-    unsafe {
-        let raw = &body::<RLock>(lock).raw;
-        if raw.try_acquire() {
-            return Waited::Granted;
-        }
-        wait(Described { object: lock, describe: name::describe::<RLock> }, limit, &mut |deadline| {
-            raw.acquire(deadline)
-        })
-    }
-}
-
-unsafe extern "C-unwind" fn acquire_(lock: Obj, args: *const Obj, given: isize, keywords: Obj) -> Obj {
-    const TO: Names<2> = Names { function: "acquire", names: [c"blocking", c"timeout"], required: 0 };
-    // SAFETY: arguments of a method with keywords.
-    unsafe {
-        let mut limit = Limit::Never;
-        if given != 0 || !keywords.is_null() {
-            let Some([blocking, timeout]) = arguments(&TO, args, given, keywords) else { return ptr::null_mut() };
-            let Some(given) = time::of_lock(blocking, timeout) else { return ptr::null_mut() };
-            limit = given;
-        }
-        match take(lock, limit) {
-            Waited::Raised => ptr::null_mut(),
-            ended => new_bool(ended == Waited::Granted),
+impl Holds for RLock {
+    unsafe fn take(lock: Obj, limit: Limit) -> Waited {
+        // SAFETY: the caller holds a reference to the lock.
+        unsafe {
+            let raw = &body::<RLock>(lock).raw;
+            if raw.try_acquire() {
+                return Waited::Granted;
+            }
+            wait(Described { object: lock, describe: name::describe::<RLock> }, limit, &mut |deadline| {
+                raw.acquire(deadline)
+            })
         }
     }
-}
 
-unsafe extern "C-unwind" fn enter(lock: Obj, _: Obj) -> Obj {
-    // SAFETY: a method's arguments.
-    unsafe {
-        match take(lock, Limit::Never) {
-            Waited::Raised => ptr::null_mut(),
-            _ => new_bool(true),
-        }
-    }
-}
-
-unsafe extern "C-unwind" fn exit(lock: Obj, _: *const Obj, _: isize) -> Obj {
-    // SAFETY: a method's arguments.
-    unsafe { release_(lock, ptr::null_mut()) }
-}
-
-pub(super) unsafe extern "C-unwind" fn release_(lock: Obj, _: Obj) -> Obj {
-    // SAFETY: a method's arguments.
-    unsafe {
-        match body::<RLock>(lock).raw.release() {
-            true => new_none(),
-            false => raise(py::PyExc_RuntimeError, c"cannot release un-acquired lock"),
+    unsafe fn give(lock: Obj) -> Obj {
+        // SAFETY: the caller holds a reference to the lock.
+        unsafe {
+            match body::<RLock>(lock).raw.release() {
+                true => new_none(),
+                false => raise(py::PyExc_RuntimeError, c"cannot release un-acquired lock"),
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! `Semaphore` and `BoundedSemaphore`.
 
+use super::holds::{self, Holds, took};
 use crate::kit::class::{body_at, instance};
-use crate::kit::ffi::{new_bool, new_none, new_str, none, raise};
+use crate::kit::ffi::{new_none, new_str, none, raise};
 use crate::kit::name::{self, Name, Named};
 use crate::kit::time::{self, Limit};
 use crate::kit::wait::{Described, Waited, wait};
@@ -47,8 +48,8 @@ pub(crate) fn class() -> Obj {
             release,
             c"release($self, /, n=1)\n--\n\nGives n permits back, and wakes as many who wait.",
         )
-        .no_args(c"__enter__", enter, acquire)
-        .fast(c"__exit__", exit, c"Gives a permit back.")
+        .no_args(c"__enter__", holds::enter::<Semaphore>, acquire)
+        .fast(c"__exit__", holds::exit::<Semaphore>, c"Gives a permit back.")
         .getter(c"name", name::get::<Semaphore>, Some(name::set::<Semaphore>), c"Its name in reports, or None.")
         .getter(c"_value", value, None, c"How many permits there are at this moment.")
         .make(ptr::null_mut())
@@ -153,20 +154,19 @@ unsafe extern "C-unwind" fn acquire_(semaphore: Obj, args: *const Obj, count: is
                 limit = given;
             }
         }
-        match take(semaphore, limit) {
-            Waited::Raised => ptr::null_mut(),
-            ended => new_bool(ended == Waited::Granted),
-        }
+        took(take(semaphore, limit))
     }
 }
 
-unsafe extern "C-unwind" fn enter(semaphore: Obj, _: Obj) -> Obj {
-    // SAFETY: a method's arguments.
-    unsafe {
-        match take(semaphore, Limit::Never) {
-            Waited::Raised => ptr::null_mut(),
-            _ => new_bool(true),
-        }
+impl Holds for Semaphore {
+    unsafe fn take(semaphore: Obj, limit: Limit) -> Waited {
+        // SAFETY: as the caller says.
+        unsafe { take(semaphore, limit) }
+    }
+
+    unsafe fn give(semaphore: Obj) -> Obj {
+        // SAFETY: as the caller says.
+        unsafe { give(semaphore, 1) }
     }
 }
 
@@ -194,11 +194,6 @@ unsafe fn give(semaphore: Obj, n: c_long) -> Obj {
         }
         new_none()
     }
-}
-
-unsafe extern "C-unwind" fn exit(semaphore: Obj, _: *const Obj, _: isize) -> Obj {
-    // SAFETY: a method's arguments.
-    unsafe { give(semaphore, 1) }
 }
 
 unsafe extern "C-unwind" fn release(semaphore: Obj, args: *const Obj, count: isize, keywords: Obj) -> Obj {
