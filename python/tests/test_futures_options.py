@@ -53,6 +53,19 @@ def test_who_waits_for_room_is_interrupted(held, in_thread):
         held.go.set()
 
 
+def test_who_waits_for_room_is_refused_by_a_shutdown(held, in_thread):
+    pool = ThreadPoolExecutor(1, max_pending=1)
+    held.occupy(pool)
+    pending = pool.submit(int)
+    waiter = in_thread(pool.submit, int)
+    pool.shutdown(wait=False)
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        waiter.outcome()
+    assert not pending.done()  # there still is no room
+    held.go.set()
+    pool.shutdown()
+
+
 def test_daemon_workers_do_not_keep_the_interpreter():
     done = run(
         code="""

@@ -123,12 +123,22 @@ impl Queue {
     unsafe fn unlock_with_room(&self) {
         // SAFETY: the caller has the latch.
         unsafe {
-            let awaited = self.awaited.get() != 0 && self.len() < self.most;
+            let awaited = self.awaited.get() != 0 && !self.is_full();
             self.latch.unlock();
             if awaited {
-                embed::unpark(self.room(), usize::MAX);
+                self.let_in();
             }
         }
+    }
+
+    /// Whether so many calls are pending as may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= self.most
+    }
+
+    /// Wakes those who wait for room, to look again.
+    pub(super) fn let_in(&self) {
+        embed::unpark(self.room(), usize::MAX);
     }
 
     fn room(&self) -> usize {
@@ -210,15 +220,16 @@ impl Queue {
         }
     }
 
-    /// Waits until there is room for another call. False with an exception set if that cannot be.
-    pub(super) unsafe fn wait_for_room(&self, queue: Obj) -> bool {
+    /// Waits until there is room for another call, or `is_over`, which [`Queue::let_in`] follows. False with
+    /// an exception set if that cannot be.
+    pub(super) unsafe fn wait_for_room(&self, queue: Obj, is_over: &dyn Fn() -> bool) -> bool {
         // SAFETY: attached; `queue` is the object of `self`, which the caller holds.
         unsafe {
             self.latch.lock();
             self.awaited.set(self.awaited.get() + 1);
             self.latch.unlock();
             let workers = Workers(self.number);
-            let is_full = || self.len() >= self.most;
+            let is_full = || self.is_full() && !is_over();
             let ended = wait(Described { object: queue, describe }, Limit::Never, &mut |deadline| {
                 let waiting = Waiting { kind: Kind::PoolFull, subject: &workers, deadline, interruptible: true };
                 if is_full() {

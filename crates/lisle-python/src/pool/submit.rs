@@ -24,7 +24,7 @@ pub(super) struct Pool {
     threads: Cell<Obj>,
     most: Cell<Obj>,
     broken: Cell<Obj>,
-    /// Whether `_broken` is anything but False.
+    /// Whether `_broken` says that it is.
     is_broken: AtomicBool,
     shutdown: AtomicBool,
     /// Whether `_adjust_thread_count` is the program's, to be called for each call.
@@ -155,7 +155,7 @@ unsafe fn enter(pool: Obj, queue: Obj, hires: Hires, args: *const Obj, count: is
     // SAFETY: attached; the caller holds all of these.
     unsafe {
         let (it, to) = (body::<Pool>(pool), body::<Queue>(queue));
-        if to.len() >= to.most && !make_room(it, to, pool, queue) {
+        if to.is_full() && !make_room(it, to, pool, queue) {
             return ptr::null_mut();
         }
         let future = instance(FUTURE.get().cast(), Future::pending_in(to.number));
@@ -200,12 +200,32 @@ enum Hires {
 }
 
 impl Pool {
+    /// Whether it takes no calls any more. Also for who is not attached.
+    #[inline(always)]
+    fn is_over(&self) -> bool {
+        self.shutdown.load(Ordering::Relaxed) || self.is_broken.load(Ordering::Relaxed)
+    }
+
+    /// Those who wait for room are to look whether it is over.
+    unsafe fn let_in(&self) {
+        // SAFETY: attached.
+        unsafe {
+            self.latch.lock();
+            let queue = self.queue.get();
+            py::Py_XINCREF(queue);
+            self.latch.unlock();
+            if !queue.is_null() {
+                body::<Queue>(queue).let_in();
+                py::Py_DECREF(queue);
+            }
+        }
+    }
+
     #[inline(always)]
     unsafe fn refuses(&self) -> bool {
         // SAFETY: attached; a module's dict.
         unsafe {
-            self.shutdown.load(Ordering::Relaxed)
-                || self.is_broken.load(Ordering::Relaxed)
+            self.is_over()
                 || py::PyDict_GetItemWithError(THREAD.get(), SHUTDOWN.get()) != py::Py_False()
         }
     }
@@ -234,7 +254,7 @@ impl Pool {
 unsafe fn make_room(it: &Pool, to: &Queue, pool: Obj, queue: Obj) -> bool {
     // SAFETY: attached; the caller holds the pool and the queue.
     unsafe {
-        while to.len() >= to.most {
+        while to.is_full() {
             if it.refuses() {
                 let refused = call_python(&REFUSE, &[pool]);
                 if refused.is_null() {
@@ -245,7 +265,7 @@ unsafe fn make_room(it: &Pool, to: &Queue, pool: Obj, queue: Obj) -> bool {
             match worker::help_out(to) {
                 Helped::Yes => {}
                 Helped::Raised => return false,
-                Helped::No if to.wait_for_room(queue) => {}
+                Helped::No if to.wait_for_room(queue, &|| it.is_over()) => {}
                 Helped::No => return false,
             }
         }
@@ -349,14 +369,29 @@ macro_rules! flag {
 
 attribute!(threads, set_threads, threads);
 attribute!(broken, write_broken, broken);
-flag!(shutdown, set_shutdown, shutdown);
+flag!(shutdown, write_shutdown, shutdown);
 flag!(adjusts, set_adjusts, adjusts);
 
 unsafe extern "C-unwind" fn set_broken(pool: Obj, value: Obj, closure: *mut c_void) -> c_int {
     // SAFETY: a setter's arguments.
     unsafe {
-        body::<Pool>(pool).is_broken.store(value != py::Py_False(), Ordering::Relaxed);
-        write_broken(pool, value, closure)
+        let is = if value.is_null() { 0 } else { unwinding::PyObject_IsTrue(value) };
+        if is < 0 || write_broken(pool, value, closure) < 0 {
+            return -1;
+        }
+        let it = body::<Pool>(pool);
+        it.is_broken.store(is != 0, Ordering::Relaxed);
+        it.let_in();
+        0
+    }
+}
+
+unsafe extern "C-unwind" fn set_shutdown(pool: Obj, value: Obj, closure: *mut c_void) -> c_int {
+    // SAFETY: a setter's arguments.
+    unsafe {
+        let written = write_shutdown(pool, value, closure);
+        body::<Pool>(pool).let_in();
+        written
     }
 }
 
