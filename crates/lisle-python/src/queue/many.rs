@@ -158,6 +158,11 @@ pub(super) unsafe extern "C-unwind" fn get_many(it: Obj, args: *const Obj, count
             next = if left > 0 { items::get(it) } else { Tried::Idle };
         }
         match next {
+            // No failure to compare but a Ctrl-C, say, that nobody will say again.
+            Tried::Raised if py::PyErr_ExceptionMatches(py::PyExc_Exception) == 0 => {
+                py::Py_DECREF(list);
+                return ptr::null_mut();
+            }
             // There is something to show for it already: what is wrong will be said by the next call.
             Tried::Raised => py::PyErr_Clear(),
             Tried::Exposed => return go_on(it, list, left),
