@@ -224,10 +224,7 @@ impl Pool {
     #[inline(always)]
     unsafe fn refuses(&self) -> bool {
         // SAFETY: attached; a module's dict.
-        unsafe {
-            self.is_over()
-                || py::PyDict_GetItemWithError(THREAD.get(), SHUTDOWN.get()) != py::Py_False()
-        }
+        unsafe { self.is_over() || py::PyDict_GetItemWithError(THREAD.get(), SHUTDOWN.get()) != py::Py_False() }
     }
 
     /// Under the latch.
