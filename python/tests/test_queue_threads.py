@@ -199,6 +199,38 @@ def test_a_handler_may_raise(any_kind, made, on_alarm):
     assert q.get() == 1
 
 
+@pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(),
+                    reason="it is the GIL that keeps the woken thread from looking before the signal is sent")
+def test_a_handler_that_raises_takes_no_item_with_it(any_kind, made, on_alarm):
+    """The signal comes when the thread has been woken for an item, and is not back yet."""
+    class Enough(Exception):
+        pass
+
+    def stop():
+        raise Enough
+
+    on_alarm(stop)
+    q, main, begun = made(any_kind), stock_threading.get_ident(), []
+
+    def send():
+        until(lambda: begun and main_sleeps())
+        q.put(1)
+        signal.pthread_kill(main, signal.SIGALRM)
+
+    interval = sys.getswitchinterval()
+    sender = stock_threading.Thread(target=send)
+    sys.setswitchinterval(LONG)
+    try:
+        sender.start()
+        with pytest.raises(Enough):
+            begun.append(True)
+            q.get()
+    finally:
+        sys.setswitchinterval(interval)
+    sender.join()
+    assert q.get_nowait() == 1
+
+
 def test_a_handler_may_put(any_kind, on_alarm):
     """What stock can only do with SimpleQueue: the handler puts what the wait that it interrupts is for."""
     q = any_kind()

@@ -2,8 +2,9 @@
 
 use super::guard::Guarded;
 use crate::kit::Obj;
+use crate::kit::ffi::unwinding;
 use crate::kit::time::Limit;
-use crate::kit::wait::{Described, Waited, wait};
+use crate::kit::wait::{Described, Waited, is_main, wait};
 use lisle::Kind;
 use lisle::embed::{Waiting, park, unpark};
 use std::fmt;
@@ -74,6 +75,14 @@ pub(super) unsafe fn wait_in<T>(
         });
         if !woken {
             line.0.fetch_sub(1, Relaxed);
+        }
+        // A signal that came while this thread was on its way back: now, when its handler can raise without
+        // taking an item with it.
+        if ended == Waited::Granted && is_main() && unwinding::PyErr_CheckSignals() < 0 {
+            if woken {
+                line.wake(1);
+            }
+            return Waited::Raised;
         }
         ended
     }
