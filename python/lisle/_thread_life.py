@@ -15,6 +15,7 @@ _stock_bootstrap_inner = _stock._bootstrap_inner
 
 # Since 3.13 the one who starts a thread knows its ident and can join it before it has begun.
 _NEED_NOT_WAIT = _sys.version_info >= (3, 13)
+_FIRST_STEPS = ("_bootstrap", "_bootstrap_inner")
 
 
 class _Limbo(dict):
@@ -37,7 +38,8 @@ def start(self):
         return _stock_start(self)  # which says what is wrong
     if _is_finalizing():  # up to 3.11 the standard library waits for ever
         raise RuntimeError("can't create new thread at interpreter shutdown")
-    finish = self._finish = Finish()
+    # Subclasses have attributes of all names that a thread might: hence the long one.
+    finish = self._lisle_finish = Finish()
     cls = type(self)
     # Who has steps of their own for a new thread may count on the wait for its first ones.
     if (
@@ -45,13 +47,16 @@ def start(self):
         and type(started) is Event
         and cls._bootstrap_inner is bootstrap_inner
         and cls._bootstrap is _stock_bootstrap
+        and self.__dict__.keys().isdisjoint(_FIRST_STEPS)
     ):
         finish.comes = True
-        started._set_by_next_wait()
+        started._set_by_next_wait(True)
         try:
             _stock_start(self)
         except BaseException:
-            self._started = Event()
+            # It may have begun all the same: a signal's handler can raise at any point.
+            started._set_by_next_wait(False)
+            finish.comes = False
             raise
         self._ident = ident = self._handle.ident
         # Who has started a thread finds it in `_active`, as the wait used to see to.
@@ -63,7 +68,7 @@ def start(self):
 
 
 def bootstrap_inner(self):
-    finish = getattr(self, "_finish", None)
+    finish = getattr(self, "_lisle_finish", None)
     if finish is not None:
         self._set_native_id()
         finish.begin(self._name)
@@ -76,7 +81,7 @@ def join(self, timeout=None):
     On timeout: returns None, as without; ask is_alive(). On interrupt: ThreadInterrupted.
     DeadlockError if the wait closes a cycle.
     """
-    finish = getattr(self, "_finish", None)
+    finish = getattr(self, "_lisle_finish", None)
     # Not alive: also a thread that was left behind by a fork, whose end nobody has told.
     known = finish is not None and finish.comes and self.is_alive()
     if not known or self is _threading.current_thread():
@@ -88,8 +93,9 @@ def join(self, timeout=None):
 def _native_id(self):
     """The kernel's id of the thread, or None if it has not been started."""
     assert self._initialized, "Thread.__init__() not called"
-    if self._native_id is None and self._started.is_set():
-        self._finish.wait_begun()
+    # Not alive: also a thread that a fork has left behind before it began.
+    if self._native_id is None and self.is_alive():
+        self._lisle_finish.wait_begun()
     return self._native_id
 
 

@@ -31,7 +31,7 @@ def test_the_life_of_a_thread():
     assert thread.ident is None and not thread.is_alive()
     thread.start()
     assert thread.is_alive() and thread.ident and thread.native_id
-    assert threading._active[thread.ident] is thread
+    until(lambda: threading._active.get(thread.ident) is thread)  # it enters itself
     with pytest.raises(RuntimeError, match="threads can only be started once"):
         thread.start()
     assert thread.join(0.01) is None and thread.is_alive()
@@ -198,3 +198,76 @@ late = Late()
 """
     )
     assert done.stdout == "can't create new thread at interpreter shutdown\n"
+
+
+def test_subclasses_may_have_attributes_of_any_name():
+    class Worker(threading.Thread):
+        def run(self):
+            self._finish()
+
+        def _finish(self):
+            self.finished = True
+
+    worker = Worker()
+    worker.start()
+    worker.join()
+    assert worker.finished
+
+
+def test_a_first_step_of_the_instance_need_not_call_ours():
+    thread = threading.Thread(target=int)
+    done = threading.Event()
+
+    def bootstrap_inner():
+        stock.Thread._bootstrap_inner(thread)
+        done.set()
+
+    thread._bootstrap_inner = bootstrap_inner
+    thread.start()
+    thread.join()
+    assert done.wait(LONG)
+
+
+def test_a_thread_that_a_fork_leaves_behind_before_it_began():
+    run(
+        code="""
+import os, signal, threading
+import lisle; lisle.install()
+import warnings; warnings.simplefilter("ignore")
+end = threading.Event()
+for _ in range(20):
+    thread = threading.Thread(target=end.wait, daemon=True)
+    thread.start()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        thread.native_id, thread.interrupt(), thread.join()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+    )
+
+
+@pytest.mark.parametrize("module", ["lisle.threading as threading", "threading"])
+def test_a_start_that_a_signal_breaks_off_leaves_a_thread_that_runs(module):
+    run(
+        code=f"""
+import lisle; lisle.install()
+import {module}
+class Stop(BaseException): pass
+import threading as stock
+start_stock = getattr(stock, "_start_joinable_thread", None)
+if start_stock:
+    def start_and_stop(*args, **kwargs):
+        start_stock(*args, **kwargs)
+        raise Stop  # as a signal's handler would that runs now
+    stock._start_joinable_thread = start_and_stop
+    thread = threading.Thread(target=int)
+    try: thread.start()
+    except Stop: pass
+    else: raise AssertionError("it was to be broken off")
+    assert thread._started.wait(20)
+    thread.join()
+    assert not thread.is_alive()
+"""
+    )
