@@ -1,7 +1,10 @@
 """Condition, Event, Semaphore, Barrier, Timer: where threads meet."""
 
+import enum
+import sys
 import threading as stock
 import time
+import weakref
 
 import pytest
 from conftest import LONG, run, until
@@ -274,3 +277,86 @@ def test_ten_thousand_waiters_that_time_out():
             cond.wait(1e-9)
         assert cond._waiters == []
     assert time.monotonic() > 0
+
+
+def test_a_subclass_may_call_anything_its_name():
+    class Kind(str, enum.Enum):
+        GO = "go"
+
+    for make in (threading.Event, threading.Condition, threading.Semaphore, threading.BoundedSemaphore):
+        named = type("Named", (make,), {})()
+        for name in (5, "plain", Kind.GO, (1, 2), None, b"x"):
+            named.name = name
+            assert named.name is name or type(name) is str and named.name == name
+        assert vars(named)["name"] == b"x"
+        named.name = "plain"
+        assert "name" not in vars(named)
+        assert make().name is None
+    with pytest.raises(TypeError, match="a name is a str"):
+        threading.Lock().name = 5
+
+
+def test_semaphores_of_any_whole_number():
+    assert threading.Semaphore(4.0)._value == 4
+    for make in (threading.Semaphore, threading.BoundedSemaphore):
+        for plenty in (sys.maxsize, 10**30, float("inf")):
+            semaphore = make(plenty)
+            assert semaphore.acquire(False) and semaphore._value > 10**9
+            semaphore.release()
+        for wrong in (-1, -1.0, -(10**30), float("-inf"), float("nan"), 1.5):
+            with pytest.raises(ValueError, match="semaphore initial value must be"):
+                make(wrong)
+        with pytest.raises(TypeError):
+            make("1")
+    threading.Semaphore(sys.maxsize).release(5)
+
+
+def test_a_condition_that_gets_another_lock_keeps_the_old_one_for_who_uses_it(in_thread):
+    gone, restored = [], []
+
+    class Seen(type(threading.RLock())):
+        """Its end can be seen."""
+
+        def _acquire_restore(self, state):
+            restored.append(not gone)
+            super()._acquire_restore(state)
+
+    condition = threading.Condition(Seen())
+    weakref.finalize(condition._lock, gone.append, True)
+
+    def wait():
+        condition.acquire()
+        return condition.wait(LONG)
+
+    waiter = in_thread(wait)
+    until(lambda: condition._waiters)
+    lock = condition._lock
+    with lock:
+        condition.notify()
+        condition.__init__(threading.Lock())
+    del lock
+    assert waiter.outcome() is True
+    assert restored == [True] and gone == [True]
+
+
+def test_what_a_lock_lacks_is_asked_for_with_no_exception_set():
+    class Bare:
+        """Without what an RLock has on top, but for one."""
+
+        def __init__(self):
+            self.lock = threading.Lock()
+            self.asked = 0
+
+        def __getattr__(self, name):
+            if name in ("_release_save", "_acquire_restore"):
+                raise AttributeError(name)
+            methods = {"acquire": self.lock.acquire, "release": self.lock.release, "_is_owned": self.is_owned}
+            return dict.__getitem__(methods, name)
+
+        def is_owned(self):
+            self.asked += 1
+            return True
+
+    lock = Bare()
+    threading.Condition(lock).notify()
+    assert lock.asked == 1

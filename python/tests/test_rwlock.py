@@ -1,7 +1,7 @@
 """RWLock: many readers or one writer."""
 
 import pytest
-from conftest import LONG
+from conftest import LONG, until
 
 import lisle
 from lisle import threading
@@ -87,3 +87,37 @@ def test_a_side_that_is_forgotten_inside_stays_inside():
     assert lock.locked()
     with pytest.raises(lisle.DeadlockError):
         lock.read().__enter__()
+
+
+def test_threads_that_share_a_with_leave_nothing_behind(in_thread):
+    lock = threading.RWLock()
+    side = lock.read()
+    begun = threading.Barrier(3)
+
+    def read():
+        begun.wait(LONG)
+        try:
+            with side:
+                return "read"
+        except RuntimeError as error:
+            return str(error)
+
+    with lock.write():
+        readers = [in_thread(read) for _ in range(2)]
+        begun.wait(LONG)
+        # Both are on their way, so that one finds the other there, as a rule.
+        until(lambda: not all(reader.is_alive() for reader in readers) or sleeping(readers))
+    outcomes = {reader.outcome() for reader in readers}
+    assert outcomes <= {"read", "each with needs a read() or write() of its own"}
+    assert not lock.locked()
+
+
+def sleeping(threads):
+    try:
+        for thread in threads:
+            with open(f"/proc/self/task/{thread.native_id}/stat") as stat:
+                if stat.read().rpartition(")")[2].split()[0] != "S":
+                    return False
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # one has ended
+    return True

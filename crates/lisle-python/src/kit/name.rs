@@ -11,14 +11,23 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// A name, or none. What was replaced is kept: another thread may be reading it in a report.
 pub(crate) struct Name(AtomicPtr<String>);
 
+/// Stands for a value that is in the instance's `__dict__`. The standard classes know nothing of a name,
+/// and a subclass may keep anything by that word.
+const ELSEWHERE: *mut String = ptr::dangling_mut();
+
 impl Name {
     pub(crate) const fn none() -> Name {
         Name(AtomicPtr::new(ptr::null_mut()))
     }
 
     fn get(&self) -> Option<&str> {
+        let at = self.0.load(Ordering::Acquire);
         // SAFETY: null or a string that is never freed.
-        unsafe { self.0.load(Ordering::Acquire).as_ref() }.map(String::as_str)
+        if at == ELSEWHERE { None } else { unsafe { at.as_ref() }.map(String::as_str) }
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        self.0.load(Ordering::Acquire) == ELSEWHERE
     }
 
     /// As a property's value.
@@ -61,13 +70,50 @@ pub(crate) trait Named {
 /// The getter of `name`.
 pub(crate) unsafe extern "C-unwind" fn get<T: Named>(object: Obj, _: *mut c_void) -> Obj {
     // SAFETY: a getter's arguments.
-    unsafe { body::<T>(object).name().read() }
+    unsafe {
+        let name = body::<T>(object).name();
+        if !name.is_elsewhere() {
+            return name.read();
+        }
+        let dict = py::PyObject_GenericGetDict(object, ptr::null_mut());
+        if dict.is_null() {
+            return dict;
+        }
+        let value = py::PyMapping_GetItemString(dict, c"name".as_ptr());
+        py::Py_DECREF(dict);
+        value
+    }
 }
 
 /// The setter of `name`.
 pub(crate) unsafe extern "C-unwind" fn set<T: Named>(object: Obj, value: Obj, _: *mut c_void) -> c_int {
     // SAFETY: a setter's arguments.
-    unsafe { body::<T>(object).name().write(value) }
+    unsafe {
+        let name = body::<T>(object).name();
+        let is_name = value.is_null() || value == none() || py::PyUnicode_CheckExact(value) != 0;
+        if is_name && !name.is_elsewhere() {
+            return name.write(value);
+        }
+        let dict = py::PyObject_GenericGetDict(object, ptr::null_mut());
+        if dict.is_null() {
+            py::PyErr_Clear();
+            return name.write(value); // which takes strings alone
+        }
+        let mut done = 0;
+        if is_name {
+            if py::PyDict_DelItemString(dict, c"name".as_ptr()) < 0 {
+                py::PyErr_Clear();
+            }
+            name.write(value);
+        } else {
+            done = py::PyDict_SetItemString(dict, c"name".as_ptr(), value);
+            if done == 0 {
+                name.0.store(ELSEWHERE, Ordering::Release);
+            }
+        }
+        py::Py_DECREF(dict);
+        done
+    }
 }
 
 /// The words for an object that is waited for.

@@ -8,6 +8,7 @@ use lisle::{Report, WaitError};
 use std::cell::Cell;
 use std::ffi::{c_char, c_int};
 use std::fmt;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -115,7 +116,8 @@ pub(crate) fn set_up() {
     lisle::on_report(|report| {
         // What ends by itself is no news.
         if report.links.iter().all(|link| link.ends_in.is_none()) {
-            eprintln!("lisle: {report}");
+            // Not `eprintln!`, which panics where nobody reads any more.
+            let _ = writeln!(std::io::stderr(), "lisle: {report}");
         }
     });
     FILENAME.set(intern(c"co_filename"));

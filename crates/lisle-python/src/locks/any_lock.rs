@@ -8,7 +8,7 @@
 use super::holds::{Holds, took};
 use super::lock::{self, Lock};
 use super::rlock::{self, RLock};
-use crate::kit::ffi::{intern, new_none, none, put_back, set_aside, unwinding};
+use crate::kit::ffi::{intern, new_bool, new_none, new_ref, none, put_back, set_aside, unwinding};
 use crate::kit::time::Limit;
 use crate::kit::{Obj, Once, body, py};
 use std::ffi::c_int;
@@ -72,10 +72,16 @@ pub(super) fn set_up() {
     }
 }
 
-/// Calls a method without arguments.
+/// Calls a method without arguments. The object is kept until that is over: a condition may be given
+/// another lock meanwhile.
 pub(super) unsafe fn call(object: Obj, name: &Once) -> Obj {
     // SAFETY: attached; `object` is an object.
-    unsafe { unwinding::PyObject_VectorcallMethod(name.get(), [object].as_ptr(), 1, ptr::null_mut()) }
+    unsafe {
+        new_ref(object);
+        let done = unwinding::PyObject_VectorcallMethod(name.get(), [object].as_ptr(), 1, ptr::null_mut());
+        py::Py_DECREF(object);
+        done
+    }
 }
 
 /// What a new reference, or null, is worth: 1, 0, or -1 with an exception set.
@@ -125,12 +131,21 @@ impl AnyLock {
                 py::Py_XDECREF(method);
                 !method.is_null()
             };
+            let may_have = |name: &Once| {
+                let has = has(name);
+                if !has {
+                    py::PyErr_Clear(); // before the next is asked for: that may be Python code
+                }
+                has
+            };
             if !has(&NAMES.acquire) || !has(&NAMES.release) {
                 return AnyLock::none();
             }
-            let kind =
-                Kind::Other { saves: has(&NAMES.save), restores: has(&NAMES.restore), is_owned: has(&NAMES.is_owned) };
-            py::PyErr_Clear();
+            let kind = Kind::Other {
+                saves: may_have(&NAMES.save),
+                restores: may_have(&NAMES.restore),
+                is_owned: may_have(&NAMES.is_owned),
+            };
             AnyLock { object, kind }
         }
     }
@@ -139,11 +154,20 @@ impl AnyLock {
     pub(super) unsafe fn enter(self) -> Obj {
         // SAFETY: as the caller says.
         unsafe {
-            let waited = match self.kind {
-                Kind::Lock => Lock::take(self.object, Limit::Never),
-                Kind::RLock => RLock::take(self.object, Limit::Never),
+            let free = match self.kind {
+                Kind::Lock => body::<Lock>(self.object).raw.try_acquire(),
+                Kind::RLock => body::<RLock>(self.object).raw.try_acquire(),
                 Kind::Other { .. } => return call(self.object, &NAMES.enter),
             };
+            if free {
+                return new_bool(true);
+            }
+            new_ref(self.object); // as in `call`
+            let waited = match self.kind {
+                Kind::RLock => RLock::take(self.object, Limit::Never),
+                _ => Lock::take(self.object, Limit::Never),
+            };
+            py::Py_DECREF(self.object);
             took(waited)
         }
     }
@@ -160,7 +184,11 @@ impl AnyLock {
                     for (at, slot) in all[1..].iter_mut().enumerate().take(count as usize) {
                         *slot = *args.add(at);
                     }
-                    unwinding::PyObject_VectorcallMethod(NAMES.exit.get(), all.as_ptr(), all.len(), ptr::null_mut())
+                    new_ref(self.object); // as in `call`
+                    let exit = NAMES.exit.get();
+                    let left = unwinding::PyObject_VectorcallMethod(exit, all.as_ptr(), all.len(), ptr::null_mut());
+                    py::Py_DECREF(self.object);
+                    left
                 }
             }
         }

@@ -193,6 +193,7 @@ unsafe fn wait_within(cond: Obj, limit: Limit) -> Waited {
         let node = Arc::into_raw(Arc::new(Node(AtomicBool::new(false))));
         Arc::increment_strong_count(node);
         it.waiters().push_back(Arc::from_raw(node));
+        new_ref(lock.object); // `__init__` may give the condition another one meanwhile
         let saved = lock.release_save();
         let mut waited = Waited::Raised;
         if !saved.is_null() {
@@ -210,6 +211,7 @@ unsafe fn wait_within(cond: Obj, limit: Limit) -> Waited {
         if !saved.is_null() && !lock.restore(saved) {
             waited = Waited::Raised;
         }
+        py::Py_DECREF(lock.object);
         waited
     }
 }

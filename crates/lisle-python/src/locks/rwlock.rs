@@ -33,7 +33,7 @@ struct Side {
     lock: Obj,
     writes: bool,
     limit: f64,
-    /// The ident of the thread that is in the `with`, or 0. That thread alone touches `held`.
+    /// The ident of the thread that is in the `with`, or about to be, or 0. That thread alone touches `held`.
     inside: AtomicU32,
     held: Held,
 }
@@ -152,7 +152,8 @@ unsafe extern "C-unwind" fn enter(it: Obj, _: Obj) -> Obj {
     // refers for as long as it holds one.
     unsafe {
         let this = body::<Side>(it);
-        if this.lock.is_null() || this.inside.load(Ordering::Acquire) != 0 {
+        let claim = |from, to| this.inside.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if this.lock.is_null() || !claim(0, embed::ident()) {
             return raise(py::PyExc_RuntimeError, c"each with needs a read() or write() of its own");
         }
         let raw: &'static RwLock<()> = &body::<ReadWrite>(this.lock).raw;
@@ -171,13 +172,15 @@ unsafe extern "C-unwind" fn enter(it: Obj, _: Obj) -> Obj {
                 });
                 Ok(())
             });
+            if waited != Waited::Granted {
+                this.inside.store(0, Ordering::Release);
+            }
             if waited == Waited::TimedOut {
                 return raise(py::PyExc_TimeoutError, c"the lock could not be acquired in time");
             }
         }
         let Some(held) = held else { return ptr::null_mut() };
         ptr::write(&raw mut (*body_at::<Side>(it)).held, held);
-        this.inside.store(embed::ident(), Ordering::Release);
         new_ref(it)
     }
 }

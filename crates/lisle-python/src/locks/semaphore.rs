@@ -93,21 +93,41 @@ unsafe extern "C-unwind" fn init(semaphore: Obj, args: Obj, kwargs: Obj) -> c_in
         if value.is_null() {
             return 0;
         }
-        let n = py::PyLong_AsLong(value);
-        if n == -1 && !py::PyErr_Occurred().is_null() {
-            return -1;
-        }
-        if n < 0 {
-            raise(py::PyExc_ValueError, c"semaphore initial value must be >= 0");
-            return -1;
-        }
-        let Ok(n) = u32::try_from(n) else {
-            raise(py::PyExc_OverflowError, c"a semaphore has at most 2**32 - 1 permits");
-            return -1;
-        };
+        let Some(n) = first_value(value) else { return -1 };
         ptr::write(&raw mut (*body_at::<Semaphore>(semaphore)).permits, permits(py::Py_TYPE(semaphore), n));
     }
     0
+}
+
+/// How many permits there are where a program wants more than can be counted: `sys.maxsize`, infinity.
+/// There is room for those that are released on top.
+const PLENTY: u32 = u32::MAX / 2;
+
+/// A semaphore's first value: a whole number, also as a float. `None` with an exception set if it is none.
+unsafe fn first_value(value: Obj) -> Option<u32> {
+    // SAFETY: attached; `value` is an object.
+    unsafe {
+        let n = if py::PyFloat_Check(value) != 0 {
+            let n = py::PyFloat_AsDouble(value);
+            if n.is_finite() && n.fract() != 0.0 || n.is_nan() {
+                raise(py::PyExc_ValueError, c"semaphore initial value must be a whole number");
+                return None;
+            }
+            n as i64
+        } else {
+            let mut overflow = 0;
+            let n = py::PyLong_AsLongLongAndOverflow(value, &mut overflow);
+            if n == -1 && !py::PyErr_Occurred().is_null() {
+                return None;
+            }
+            if overflow > 0 { i64::MAX } else { n }
+        };
+        if n < 0 {
+            raise(py::PyExc_ValueError, c"semaphore initial value must be >= 0");
+            return None;
+        }
+        Some(u32::try_from(n).map_or(PLENTY, |n| n.min(PLENTY)))
+    }
 }
 
 unsafe fn take(semaphore: Obj, limit: Limit) -> Waited {
