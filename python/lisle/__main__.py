@@ -32,6 +32,13 @@ def _arguments():
     return parser.error("what is to be run?")
 
 
+def _holds_main(path):
+    """Whether it is a directory or an archive, which Python runs as a package."""
+    import pkgutil
+
+    return pkgutil.get_importer(path) is not None
+
+
 def main():
     kind, what, rest = _arguments()
     import lisle
@@ -47,6 +54,13 @@ def main():
         sys.argv = [what, *rest]
         runpy._run_module_as_main(what, alter_argv=True)
         return
+    if kind == "file" and what != "-" and _holds_main(what):
+        import runpy
+
+        sys.argv = [what, *rest]
+        sys.path[0 : 0 if sys.flags.safe_path else 1] = [os.path.abspath(what)]
+        runpy._run_module_as_main("__main__", alter_argv=False)
+        return
     if kind == "-c":
         sys.argv = ["-c", *rest]
         code = compile(what, "<string>", "exec")
@@ -55,14 +69,11 @@ def main():
         code = compile(sys.stdin.read(), "<stdin>", "exec")
     else:
         sys.argv = [what, *rest]
-        program = what
-        if os.path.isdir(what):
-            program = os.path.join(what, "__main__.py")
-            sys.path[0] = what
-        elif not sys.flags.safe_path:
-            sys.path[0] = os.path.dirname(os.path.abspath(what))
+        program = os.path.abspath(what)
+        if not sys.flags.safe_path:
+            sys.path[0] = os.path.dirname(os.path.realpath(what))
         try:
-            with io.open_code(os.path.abspath(program)) as file:
+            with io.open_code(program) as file:
                 source = file.read()
         except OSError as error:
             sys.exit(f"python -m lisle: can't open file {program!r}: {error}")

@@ -3,7 +3,6 @@
 import sys
 import threading as _threading
 from importlib.abc import Loader, MetaPathFinder
-from importlib.util import find_spec
 
 from . import _thread_life as _life
 
@@ -105,14 +104,15 @@ class _Finder(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name not in _PATCHES:
             return None
-        sys.meta_path.remove(self)
-        try:
-            spec = find_spec(name)
-        finally:
-            sys.meta_path.insert(0, self)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Patching(spec.loader)
-        return spec
+        # The others in turn: taking this one out meanwhile would take it from other threads' imports.
+        for finder in list(sys.meta_path):
+            find = None if finder is self else getattr(finder, "find_spec", None)
+            spec = find(name, path, target) if find else None
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _Patching(spec.loader)
+                return spec
+        return None
 
 
 class _Patching(Loader):
@@ -120,6 +120,9 @@ class _Patching(Loader):
 
     def __init__(self, loader):
         self._loader = loader
+
+    def __getattr__(self, name):
+        return getattr(self._loader, name)
 
     def create_module(self, spec):
         return self._loader.create_module(spec)

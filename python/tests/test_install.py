@@ -1,6 +1,8 @@
 """install, uninstall, and `python -m lisle`."""
 
+import os
 import sys
+import zipfile
 
 import pytest
 from conftest import run
@@ -177,10 +179,20 @@ def test_a_program_runs_as_it_would_by_itself(tmp_path):
     assert done.stdout == "['-c', 'a', '-c']\n"
     done = run("-m", "lisle", "-", "a", input="import sys; print(sys.argv)")
     assert done.stdout == "['-', 'a']\n"
-    folder = tmp_path / "app"
-    folder.mkdir()
-    (folder / "__main__.py").write_text("import sys; print(sys.path[0])")
-    assert run("-m", "lisle", str(folder)).stdout == f"{folder}\n"
+
+
+def test_files_folders_and_archives_know_where_they_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(os.path.abspath(at) for at in sys.path if at))
+    monkeypatch.chdir(tmp_path)
+    code = "import sys; print(__file__, sys.path[0], sys.argv, __spec__ and __spec__.name, __package__)"
+    (tmp_path / "app").mkdir()
+    for program in ("one.py", "app/__main__.py"):
+        (tmp_path / program).write_text(code)
+    (tmp_path / "link.py").symlink_to("app/__main__.py")
+    with zipfile.ZipFile("app.zip", "w") as archive:
+        archive.writestr("__main__.py", code)
+    for program in ("one.py", "app", "app.zip", "link.py"):
+        assert run("-m", "lisle", program, "x").stdout == run(program, "x").stdout
 
 
 def test_what_cannot_be_run_is_told():
@@ -232,3 +244,23 @@ for name in ("Future", "ThreadPoolExecutor", "as_completed", "wait"):
     assert getattr(standard, name) is getattr(ours, name), name
 """
     run("-m", "lisle", "-c", code)
+
+
+def test_a_module_that_is_about_to_be_patched_can_be_looked_at():
+    run(
+        code=INSTALL
+        + """
+import importlib.util, sys, threading
+path = list(sys.meta_path)
+class Look:
+    # The finders behind ours see the path as it always is: other threads look there too.
+    def find_spec(self, name, path=None, target=None):
+        if name == "concurrent.futures": seen.append(list(sys.meta_path))
+seen = []
+look = Look()
+sys.meta_path.insert(1, look)
+spec = importlib.util.find_spec("concurrent.futures")
+assert seen == [[path[0], look, *path[1:]]], seen
+assert "Future" in spec.loader.get_source(spec.name)
+"""
+    )
