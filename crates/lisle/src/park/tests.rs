@@ -225,6 +225,27 @@ fn who_minds_signals_looks_for_missed_ones_and_keeps_its_place() {
     assert_eq!(tokens, [1, 2]);
 }
 
+#[test]
+fn an_interrupt_after_a_signal_that_a_grant_overtook_is_one() {
+    let key: &'static u8 = Box::leak(Box::new(0));
+    let (_, handle) = start(move || {
+        let told = Told::new(&InTest, true, Duration::ZERO);
+        told.breath.set(Duration::from_secs(3600));
+        telling(&told, || {
+            told.signalled(); // and the wait was granted
+            let first = park(key_of(key), &wait(Limit::Never), || true);
+            assert!(matches!(first, Outcome::Signalled), "it looks before it sleeps: {first:?}");
+            let second = park(key_of(key), &wait(Limit::Never), || {
+                current::with(|me| me.interrupt());
+                told.signalled();
+                true
+            });
+            (second, told.take_signalled())
+        })
+    });
+    assert!(matches!(handle.join().unwrap(), (Outcome::Interrupted, false)));
+}
+
 #[cfg(all(target_os = "linux", not(lisle_portable)))]
 #[test]
 fn a_signal_ends_a_wait_that_asked_for_it() {

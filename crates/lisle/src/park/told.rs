@@ -80,9 +80,15 @@ impl<'a> Told<'a> {
         self.signals
     }
 
-    /// How long the thread may sleep before it has to look whether there was a signal.
+    /// How long the thread may sleep before it has to look whether there was a signal. Not at all if a wait
+    /// that was to end for one was granted in that moment, and the call waits again.
     pub(super) fn breath(&self) -> Option<Duration> {
-        self.signals.then(|| self.breath.get())
+        self.signals.then(|| if self.signalled.get() { Duration::ZERO } else { self.breath.get() })
+    }
+
+    /// A wait ends by another thread's interrupt, and by nothing else.
+    pub(super) fn interrupted(&self) {
+        self.signalled.set(false);
     }
 
     /// The wait at `key` breaks off to look for signals.

@@ -259,6 +259,9 @@ pub(crate) fn park_with(
                 if !matches!(outcome, Outcome::Invalid) {
                     on_leave(queue.of_key(key).next().is_some());
                 }
+                if let (Outcome::Interrupted, Some(told)) = (&outcome, me.told()) {
+                    told.interrupted();
+                }
                 return outcome;
             }
             if wait.since.is_none() {
@@ -361,6 +364,7 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
             drop(queue);
             if matches!(outcome, Outcome::Interrupted) {
                 me.take_interrupt();
+                me.told().inspect(|told| told.interrupted());
             }
             return outcome;
         }
