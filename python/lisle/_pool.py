@@ -136,6 +136,11 @@ class ThreadPoolExecutor(_lisle.PoolBase, _StockPool):
         `cancel_futures` cancels those that have not begun. On timeout: TimeoutError, which names the
         workers that are still at it; they go on.
         """
+        if cancel_futures:
+            # Workers that are on their way take the calls that they were started for: nobody expects the first
+            # of many calls to be cancelled. To ask for the native id is to wait for a thread to begin.
+            for thread in list(self._threads):
+                thread.native_id
         super().shutdown(wait=False, cancel_futures=cancel_futures)
         if not wait:
             return
