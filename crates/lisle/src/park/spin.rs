@@ -16,21 +16,15 @@ const MOST_DOUBLINGS: u32 = 6;
 const FEWEST_DOUBLINGS: u32 = 1;
 const MOST_YIELDS: u32 = 32;
 const FEWEST_YIELDS: u32 = 4;
-/// A yield that takes longer has given the processor to another program.
-const LONG_YIELD: Duration = Duration::from_micros(100);
-/// How many waits do without yields after a long one.
-const SHY_FOR: u32 = 64;
 
 #[derive(Clone, Copy)]
 struct Luck {
     doublings: u32,
     yields: u32,
-    /// For how many more waits not to yield.
-    shy: u32,
 }
 
 thread_local! {
-    static LUCK: Cell<Luck> = const { Cell::new(Luck { doublings: MOST_DOUBLINGS, yields: MOST_YIELDS, shy: 0 }) };
+    static LUCK: Cell<Luck> = const { Cell::new(Luck { doublings: MOST_DOUBLINGS, yields: MOST_YIELDS }) };
 }
 
 /// How often to look while pausing.
@@ -59,7 +53,7 @@ pub(crate) fn spin_at<T>(pace: Pace, mut look: impl FnMut() -> Option<T>) -> Opt
     if cfg!(loom) {
         return look(); // how often one looks is nothing a model needs to explore
     }
-    let Luck { doublings, yields, shy } = LUCK.get();
+    let Luck { doublings, yields } = LUCK.get();
     let (mut paused, mut look_at) = (0, 1);
     while paused < 1 << doublings {
         std::hint::spin_loop();
@@ -67,31 +61,75 @@ pub(crate) fn spin_at<T>(pace: Pace, mut look: impl FnMut() -> Option<T>) -> Opt
         if paused == look_at {
             look_at = if pace == Pace::Backoff { paused * 2 } else { paused + 1 };
             if let Some(seen) = look() {
-                LUCK.set(Luck { doublings: (doublings + 1).min(MOST_DOUBLINGS), yields, shy });
+                LUCK.set(Luck { doublings: (doublings + 1).min(MOST_DOUBLINGS), yields });
                 return Some(seen);
             }
         }
     }
     let doublings = (doublings - 1).max(FEWEST_DOUBLINGS);
-    if shy > 0 {
-        LUCK.set(Luck { doublings, yields, shy: shy - 1 });
+    let mut before = Instant::now();
+    if rush::is_on(before) {
+        LUCK.set(Luck { doublings, yields });
         return None;
     }
-    let mut before = Instant::now();
     for _ in 0..if pace == Pace::Patient { MOST_YIELDS } else { yields } {
         sys::yield_now();
         let seen = look();
         let now = Instant::now();
         if now - before > LONG_YIELD {
-            LUCK.set(Luck { doublings, yields, shy: SHY_FOR });
+            LUCK.set(Luck { doublings, yields });
+            rush::begins(now);
             return seen;
         }
         if seen.is_some() {
-            LUCK.set(Luck { doublings, yields: (yields * 2).min(MOST_YIELDS), shy: 0 });
+            LUCK.set(Luck { doublings, yields: (yields * 2).min(MOST_YIELDS) });
+            rush::eases();
             return seen;
         }
         before = now;
     }
-    LUCK.set(Luck { doublings, yields: (yields / 2).max(FEWEST_YIELDS), shy: 0 });
+    LUCK.set(Luck { doublings, yields: (yields / 2).max(FEWEST_YIELDS) });
     None
+}
+
+/// A yield that takes longer has given the processor to another program.
+const LONG_YIELD: Duration = Duration::from_micros(100);
+
+/// Times in which other programs want the processor: nobody in the process yields then, but for one
+/// try at the end of each. They get longer as long as the tries fail.
+mod rush {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::{Duration, Instant};
+
+    const SHORTEST: u64 = Duration::from_millis(10).as_nanos() as u64;
+    const LONGEST: u64 = Duration::from_secs(1).as_nanos() as u64;
+
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    /// In nanoseconds since the start; 0 while there has been none.
+    static ENDS: AtomicU64 = AtomicU64::new(0);
+    static LENGTH: AtomicU64 = AtomicU64::new(SHORTEST);
+
+    fn clock(now: Instant) -> u64 {
+        now.saturating_duration_since(*START).as_nanos() as u64
+    }
+
+    // Relaxed, all of it: a guess that others see a little late.
+    pub(super) fn is_on(now: Instant) -> bool {
+        let ends = ENDS.load(Ordering::Relaxed);
+        ends != 0 && clock(now) < ends
+    }
+
+    pub(super) fn begins(now: Instant) {
+        let length = LENGTH.load(Ordering::Relaxed);
+        LENGTH.store((length * 2).min(LONGEST), Ordering::Relaxed);
+        ENDS.store(clock(now) + length, Ordering::Relaxed);
+    }
+
+    pub(super) fn eases() {
+        let length = LENGTH.load(Ordering::Relaxed);
+        if length > SHORTEST {
+            LENGTH.store((length / 2).max(SHORTEST), Ordering::Relaxed);
+        }
+    }
 }
