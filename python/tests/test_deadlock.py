@@ -107,6 +107,30 @@ while time.monotonic() < end: time.sleep(0.01)
         assert word in done.stderr
 
 
+def test_the_standard_librarys_own_waits_are_not_suspected(tmp_path):
+    # Made before install, a condition is the standard one, over our locks; so are the waits of imports.
+    (tmp_path / "slow.py").write_text("import time; time.sleep(1.2)")
+    done = run(
+        code=f"""
+import sys, threading, time
+sys.path.insert(0, {str(tmp_path)!r})
+condition, event = threading.Condition(), threading.Event()
+import lisle; lisle.install()
+def wait():
+    with condition: condition.wait()
+def load(): import slow
+calls = [wait, event.wait, load, load]
+threads = [threading.Thread(target=call) for call in calls]
+for thread in threads: thread.start()
+for thread in threads[2:]: thread.join()
+with condition: condition.notify()
+event.set()
+for thread in threads[:2]: thread.join()
+"""
+    )
+    assert done.stderr == ""
+
+
 def test_a_lock_as_a_signal_is_not_suspected():
     done = run(
         code="""

@@ -4,7 +4,7 @@ use super::ffi::{Obj, intern, put_back, py, raise, raise_text, set_aside, unwind
 use super::time::Limit;
 use super::{Once, args};
 use lisle::embed::{self, Tell, Told};
-use lisle::{Report, WaitError};
+use lisle::{Link, Report, WaitError};
 use std::cell::Cell;
 use std::ffi::{c_char, c_int};
 use std::fmt;
@@ -115,13 +115,21 @@ static QUALNAME: Once = Once::new();
 pub(crate) fn set_up() {
     lisle::on_report(|report| {
         // What ends by itself is no news.
-        if report.links.iter().all(|link| link.ends_in.is_none()) {
+        let lasts = report.links.iter().all(|link| link.ends_in.is_none());
+        if lasts && !report.links.iter().any(is_a_way_to_wait) {
             // Not `eprintln!`, which panics where nobody reads any more.
             let _ = writeln!(std::io::stderr(), "lisle: {report}");
         }
     });
     FILENAME.set(intern(c"co_filename"));
     QUALNAME.set(intern(c"co_qualname"));
+}
+
+/// Whether this is the standard library's own way to wait: it takes a lock twice, and another thread
+/// releases it.
+fn is_a_way_to_wait(link: &Link) -> bool {
+    let at = |function| link.called_at.ends_with(function);
+    link.holder_ident == link.ident && (at(" in Condition.wait") || at(" in _ModuleLock.acquire"))
 }
 
 /// The text of an attribute that `of` itself keeps alive, or null.
