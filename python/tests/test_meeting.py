@@ -289,6 +289,9 @@ def test_a_subclass_may_call_anything_its_name():
             named.name = name
             assert named.name is name or type(name) is str and named.name == name
         assert vars(named)["name"] == b"x"
+        vars(named).clear()
+        assert named.name is None
+        named.name = 5
         named.name = "plain"
         assert "name" not in vars(named)
         assert make().name is None

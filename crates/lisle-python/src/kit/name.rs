@@ -81,6 +81,10 @@ pub(crate) unsafe extern "C-unwind" fn get<T: Named>(object: Obj, _: *mut c_void
         }
         let value = py::PyMapping_GetItemString(dict, c"name".as_ptr());
         py::Py_DECREF(dict);
+        if value.is_null() {
+            py::PyErr_Clear(); // the program has emptied it
+            return new_none();
+        }
         value
     }
 }
