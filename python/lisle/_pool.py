@@ -249,12 +249,17 @@ def _hire(pool, item):
         pool._adjust_thread_count()
 
 
+def _breathe():
+    """Run by a worker between two calls, which need not be of Python functions."""
+
+
 _lisle._set_up_pools(
     {
         "thread": _thread.__dict__,
         "submit": _StockPool.submit,
         "refuse": _refuse,
         "hire": _hire,
+        "breathe": _breathe,
         "Empty": _Empty,
     }
 )

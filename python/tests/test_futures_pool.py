@@ -480,3 +480,14 @@ def test_submit_and_shutdown_at_once():
         # A call that was let in before the end is made, if by now or in a moment.
         taken = sum(waiter.outcome() for waiter in waiters)
         until(lambda taken=taken, made=made: len(made) == taken)
+
+
+def test_calls_of_builtins_leave_the_others_their_turn(held):
+    """A worker that finds one call after the other, none of them Python code, does not keep the GIL."""
+    with ThreadPoolExecutor(1) as pool:
+        held.occupy(pool)
+        pending = [pool.submit(sum, range(50_000)) for _ in range(1000)]
+        held.go.set()
+        pending[0].result()
+        assert not pending[-1].done()
+        pool.shutdown(cancel_futures=True)

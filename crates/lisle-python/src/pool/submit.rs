@@ -38,6 +38,8 @@ static SHUTDOWN: Once = Once::new();
 static STOCK_SUBMIT: Once = Once::new();
 static REFUSE: Once = Once::new();
 static HIRE: Once = Once::new();
+/// One that does nothing.
+pub(super) static BREATHE: Once = Once::new();
 
 impl Pool {
     fn slots(&self) -> [&Cell<Obj>; 4] {
@@ -86,6 +88,7 @@ pub(super) unsafe fn set_up(parts: Obj) -> bool {
         (c"submit", &STOCK_SUBMIT),
         (c"refuse", &REFUSE),
         (c"hire", &HIRE),
+        (c"breathe", &BREATHE),
         (c"Empty", &super::queue::EMPTY),
     ];
     // SAFETY: attached; a dict that is alive during the call.

@@ -2,8 +2,9 @@
 
 use super::call::Call;
 use super::queue::Queue;
+use super::submit::BREATHE;
 use super::team;
-use crate::kit::ffi::new_none;
+use crate::kit::ffi::{new_none, unwinding};
 use crate::kit::time::Limit;
 use crate::kit::wait::INTERRUPTED;
 use crate::kit::{Obj, body, py};
@@ -31,7 +32,7 @@ pub(super) unsafe extern "C-unwind" fn run(queue: Obj, _: Obj) -> Obj {
                     end = new_none();
                     break;
                 }
-                Ok(call) if Call::run(call, ident) => {}
+                Ok(call) if Call::run(call, ident) && breathe() => {}
                 // An interrupt that was for an earlier call, or for nobody.
                 Err(_) if py::PyErr_ExceptionMatches(INTERRUPTED.get()) != 0 => py::PyErr_Clear(),
                 _ => break,
@@ -40,6 +41,18 @@ pub(super) unsafe extern "C-unwind" fn run(queue: Obj, _: Obj) -> Obj {
         EMPLOYER.set(before);
         team::leave(it.number, ident);
         end
+    }
+}
+
+/// Runs a Python function that does nothing: at its beginning the interpreter gives the GIL to who has waited
+/// for long, collects garbage, lets go of what others have given back. Calls of functions that are not Python
+/// give it no other occasion. False with an exception set if another thread has raised one here.
+unsafe fn breathe() -> bool {
+    // SAFETY: attached.
+    unsafe {
+        let done = unwinding::PyObject_Vectorcall(BREATHE.get(), ptr::null(), 0, ptr::null_mut());
+        py::Py_XDECREF(done);
+        !done.is_null()
     }
 }
 
