@@ -141,13 +141,18 @@ impl Stress {
         drop(before);
     }
 
+    /// Mostly too short for a call that has just been submitted, now and then long enough for any.
+    fn patience(&self, dice: &mut Dice) -> Duration {
+        if dice.roll(64) == 0 { Duration::from_secs(60) } else { dice.limit() }
+    }
+
     fn meddle(&self, dice: &mut Dice) {
         let pick = |dice: &mut Dice| self.shared[dice.roll(SHARED as u64) as usize].lock().clone();
         let Some(future) = pick(dice) else { return };
         match dice.roll(8) {
             0 => drop(future.cancel()),
             1 | 2 => drop(future.interrupt()),
-            3 => match future.result_for(dice.limit()) {
+            3 => match future.result_for(self.patience(dice)) {
                 Ok(_) => one_more(&self.counts.taken),
                 Err(FutureError::Interrupted) => one_more(&self.counts.strays),
                 Err(FutureError::Deadlocked(report)) => panic!("{report}"),

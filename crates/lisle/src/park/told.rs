@@ -1,7 +1,7 @@
 //! What an embedder says of a thread's waits: an interpreter knows the lines of the program that it
 //! runs, and its objects' names, where this crate sees only the interpreter.
 
-use super::current;
+use super::{current, spin};
 use std::cell::Cell;
 use std::fmt;
 use std::ptr;
@@ -125,18 +125,19 @@ impl fmt::Display for Words<'_> {
 /// Makes `call`, with `told` in the place of what this crate would say of its waits.
 pub fn telling<R>(told: &Told<'_>, call: impl FnOnce() -> R) -> R {
     /// Its drop is the end of the call, also of one that panics.
-    struct Telling<'a>(&'a super::Record, *mut Told<'static>);
+    struct Telling<'a>(&'a super::Record, *mut Told<'static>, bool);
 
     impl Drop for Telling<'_> {
         fn drop(&mut self) {
             self.0.told.store(self.1, Ordering::Relaxed);
+            spin::heed_rushes(self.2);
         }
     }
 
     current::with(|me| {
         // Relaxed, as with `current::doing`: others read it under the lock of a bucket in which this
         // thread has queued itself since.
-        let _telling = Telling(me, me.told.load(Ordering::Relaxed));
+        let _telling = Telling(me, me.told.load(Ordering::Relaxed), spin::heed_rushes(true));
         // Only the lifetime changes: the pointer is taken back before `told` goes.
         me.told.store(ptr::from_ref(told).cast_mut().cast(), Ordering::Relaxed);
         call()
