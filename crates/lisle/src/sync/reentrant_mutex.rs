@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 ///
 /// # Differences from [`Mutex`](super::Mutex)
 /// - Locking it again never waits. So a thread may have several guards at a time, and a guard
-///   gives out `&T` only; put a [`Cell`] or a [`RefCell`](std::cell::RefCell) inside.
+///   gives out `&T` only; put a [`Cell`](std::cell::Cell) or a [`RefCell`](std::cell::RefCell) inside.
 /// - [`depth`](ReentrantMutex::depth) tells how often the calling thread has locked it.
 ///
 /// # Fairness
