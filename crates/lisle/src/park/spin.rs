@@ -69,19 +69,22 @@ pub(crate) fn spin_at<T>(pace: Pace, mut look: impl FnMut() -> Option<T>) -> Opt
         }
     }
     let doublings = (doublings - 1).max(FEWEST_DOUBLINGS);
-    let mut before = Instant::now();
-    if heeds && rush::is_on(before) {
+    // Who does not heed rushes need not look at the clock.
+    let mut before = heeds.then(Instant::now);
+    if before.is_some_and(rush::is_on) {
         LUCK.set(Luck { doublings, yields, heeds });
         return None;
     }
     for _ in 0..if pace == Pace::Patient { MOST_YIELDS } else { yields } {
         sys::yield_now();
         let seen = look();
-        let now = Instant::now();
-        if heeds && now - before > LONG_YIELD {
-            LUCK.set(Luck { doublings, yields, heeds });
-            rush::begins(now);
-            return seen;
+        if let Some(before) = &mut before {
+            let now = Instant::now();
+            if now - std::mem::replace(before, now) > LONG_YIELD {
+                LUCK.set(Luck { doublings, yields, heeds });
+                rush::begins(now);
+                return seen;
+            }
         }
         if seen.is_some() {
             LUCK.set(Luck { doublings, yields: (yields * 2).min(MOST_YIELDS), heeds });
@@ -90,7 +93,6 @@ pub(crate) fn spin_at<T>(pace: Pace, mut look: impl FnMut() -> Option<T>) -> Opt
             }
             return seen;
         }
-        before = now;
     }
     LUCK.set(Luck { doublings, yields: (yields / 2).max(FEWEST_YIELDS), heeds });
     None
