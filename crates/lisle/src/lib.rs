@@ -94,6 +94,8 @@ pub mod queue;
 pub mod sync;
 pub mod thread;
 pub mod timer;
+#[cfg(all(feature = "watch", not(loom)))]
+pub mod watch;
 
 pub use park::kind::Kind;
 pub use park::report::{Confidence, Link, Report, on_report};

@@ -1,0 +1,3 @@
+//! Looking at the threads of a program.
+
+pub mod wire;
