@@ -21,15 +21,16 @@ use super::report::{self, Confidence, Link, Report, Waiter};
 use super::site::Site;
 use super::sys::{PlainGuard, PlainLock};
 use super::told::Told;
-use super::wait::{Bond, Owner, Subject, Wait};
+use super::wait::{Bond, DETECT_AFTER, Owner, Subject, Wait};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A thread's wait, copied out under the bucket's lock.
+#[derive(Clone)]
 pub(crate) struct Waiting {
     pub(crate) kind: Kind,
     pub(crate) object: String,
@@ -39,14 +40,17 @@ pub(crate) struct Waiting {
     pub(crate) since: Instant,
     pub(crate) deadline: Option<Instant>,
     /// Each with the number of the need that it is for. See `graph.rs`.
-    pub(super) owners: Vec<(usize, Owner)>,
+    pub(crate) owners: Vec<(usize, Owner)>,
     pub(super) needs: usize,
     /// What executor's call the thread runs, see [`Link::running`].
     pub(crate) running: Option<String>,
-    interruptible: bool,
+    pub(crate) interruptible: bool,
     unfailing: bool,
-    key: usize,
-    epoch: u64,
+    pub(crate) key: usize,
+    pub(super) epoch: u64,
+    /// How long it has to last before a cycle through it is suspected.
+    #[cfg_attr(not(feature = "watch"), expect(dead_code, reason = "for those who look from outside"))]
+    pub(super) patience: Duration,
 }
 
 /// What `record`'s thread waits for at the moment, if anything.
@@ -116,6 +120,7 @@ fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
         unfailing: wait.unfailing,
         key,
         epoch: record.epoch.load(Ordering::Relaxed),
+        patience: told.filter(|_| wait.kind == Kind::Lock).map_or(DETECT_AFTER, Told::patience),
     })
 }
 
@@ -163,23 +168,23 @@ pub(super) fn look(me: &Shared, node: &Node, leave: &mut dyn FnMut(&Queue)) -> V
             victim.record.look_again();
             return Verdict::Nothing;
         }
-        let report = in_words(&steps, Confidence::Proven);
+        let report = in_words(&steps, cycle, Confidence::Proven);
         leave(lot.bucket(node.key));
         return Verdict::Failed(Box::new(report));
     }
-    let (steps, confidence) = match graph::search(me, &in_lot) {
+    let (steps, cycle, confidence) = match graph::search(me, &in_lot) {
         Found::Nothing => return Verdict::Nothing,
         // A thread that has ended releases nothing: that it still holds the lock is proof.
-        Found::Orphan(step) => (vec![step], Confidence::Orphaned),
-        Found::Deadlock(Deadlock { steps, .. }) => {
+        Found::Orphan(step) => (vec![step], 0, Confidence::Orphaned),
+        Found::Deadlock(Deadlock { steps, cycle }) => {
             let confidence = confidence(&steps);
-            (steps, confidence)
+            (steps, cycle, confidence)
         }
     };
     if !is_news(&steps, confidence) {
         return Verdict::Nothing;
     }
-    let report = in_words(&steps, confidence);
+    let report = in_words(&steps, cycle, confidence);
     leave(lot.bucket(node.key));
     Verdict::Told(Box::new(report))
 }
@@ -207,12 +212,12 @@ pub(crate) fn look_again(kind: Kind) {
 }
 
 impl Waiting {
-    fn is_interrupted(&self, record: &Record) -> bool {
+    pub(super) fn is_interrupted(&self, record: &Record) -> bool {
         self.interruptible && record.is_interrupted()
     }
 
     /// The wait as far as nothing but its owners can end it.
-    fn lasting(mut self) -> Option<Waiting> {
+    pub(super) fn lasting(mut self) -> Option<Waiting> {
         for (_, owner) in &mut self.owners {
             if matches!(owner.bond, Bond::Took(_)) {
                 owner.ident = 0; // anybody may release it
@@ -223,7 +228,7 @@ impl Waiting {
 }
 
 /// How sure a deadlock is that is not proven, or of which nobody can be told the proof.
-fn confidence(steps: &[Step]) -> Confidence {
+pub(super) fn confidence(steps: &[Step]) -> Confidence {
     let mut owners = steps.iter().flat_map(|step| step.others.iter().chain([&step.owner]));
     if owners.any(|owner| matches!(owner.bond, Bond::Took(_))) {
         Confidence::Suspected
@@ -236,9 +241,24 @@ fn confidence(steps: &[Step]) -> Confidence {
 
 const REMEMBERED: usize = 256;
 
-type Reported = VecDeque<(u64, u64)>;
+pub(crate) struct Reported {
+    /// What tells a deadlock from others, of the last ones.
+    sums: VecDeque<(u64, u64)>,
+    /// The last reports themselves, for those who look later.
+    pub(super) past: VecDeque<Past>,
+}
 
-static REPORTED: PlainLock<Reported> = PlainLock::new(VecDeque::new());
+/// A report that was made.
+#[derive(Clone)]
+#[cfg_attr(any(loom, not(feature = "watch")), expect(dead_code, reason = "for those who look from outside"))]
+pub(crate) struct Past {
+    pub(crate) report: Report,
+    pub(crate) at: Instant,
+    /// The thread whose wait was failed for it.
+    pub(crate) failed: Option<u32>,
+}
+
+static REPORTED: PlainLock<Reported> = PlainLock::new(Reported { sums: VecDeque::new(), past: VecDeque::new() });
 
 /// What has been reported, locked; no other lock is taken under it.
 pub(super) fn lock_reported() -> PlainGuard<'static, Reported> {
@@ -257,7 +277,7 @@ fn is_news(steps: &[Step], confidence: Confidence) -> bool {
         sums.0 = sums.0.wrapping_add(mix(a, b));
         sums.1 = sums.1.wrapping_add(mix(b, !a));
     }
-    let mut reported = lock_reported();
+    let reported = &mut lock_reported().sums;
     if reported.contains(&sums) {
         return false;
     }
@@ -266,6 +286,17 @@ fn is_news(steps: &[Step], confidence: Confidence) -> bool {
     }
     reported.push_back(sums);
     true
+}
+
+/// Keeps a report for those who look later.
+pub(super) fn remember(report: &Report, failed: Option<u32>) {
+    const KEPT: usize = 16;
+    let past = Past { report: report.clone(), at: Instant::now(), failed };
+    let all = &mut lock_reported().past;
+    if all.len() == KEPT {
+        all.pop_front();
+    }
+    all.push_back(past);
 }
 
 fn mix(a: u64, b: u64) -> u64 {
@@ -277,7 +308,7 @@ fn mix(a: u64, b: u64) -> u64 {
 
 impl Bond {
     /// The words before the thread, and where it took what it did.
-    fn in_words(self) -> (&'static str, Option<Site>) {
+    pub(crate) fn in_words(self) -> (&'static str, Option<Site>) {
         match self {
             Bond::Holds(site) => ("held by", site),
             Bond::Took(site) => ("last taken by", site),
@@ -289,7 +320,7 @@ impl Bond {
     }
 }
 
-fn in_words(steps: &[Step], confidence: Confidence) -> Report {
+pub(super) fn in_words(steps: &[Step], cycle: usize, confidence: Confidence) -> Report {
     let now = Instant::now();
     let links = steps.iter().map(|Step { record, waiting, owner, others }| {
         let (bond, taken_at) = owner.bond.in_words();
@@ -309,10 +340,10 @@ fn in_words(steps: &[Step], confidence: Confidence) -> Report {
             taken_at: taken_at.filter(|_| !waiting.embedded).map(|site| site.to_string()),
         }
     });
-    Report { confidence, links: links.collect() }
+    Report { confidence, links: links.collect(), cycle }
 }
 
-fn name_of(ident: u32) -> String {
+pub(crate) fn name_of(ident: u32) -> String {
     let registry = registry::lock();
     match registry.get(ident) {
         Some(record) => record.name.get().to_owned(),

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 /// A thread's wait, and the owner by which the way goes on.
+#[derive(Clone)]
 pub(super) struct Step {
     pub(super) record: Shared,
     pub(super) waiting: Waiting,
@@ -57,7 +58,7 @@ pub(super) fn search(start: &Shared, look_up: LookUp<'_>) -> Found {
         next += 1;
     }
     if let Some(way) = graph.cycle() {
-        return Found::Deadlock(graph.proof(way));
+        return Found::Deadlock(graph.in_steps(&graph.proof(way.clone()), way.len()));
     }
     match (graph.orphan, graph.nodes.into_iter().next()) {
         (Some(owner), Some(node)) => {
@@ -65,6 +66,26 @@ pub(super) fn search(start: &Shared, look_up: LookUp<'_>) -> Found {
         }
         _ => Found::Nothing,
     }
+}
+
+/// Every deadlock among these threads' waits, each once. The work grows with the number of waits and of their
+/// owners, however they hang together.
+#[cfg(all(feature = "watch", not(loom)))]
+pub(super) fn survey(threads: &[Shared], look_up: LookUp<'_>) -> Vec<Deadlock> {
+    let mut graph = Graph { nodes: Vec::new(), places: HashMap::new(), orphan: None };
+    for record in threads {
+        if !graph.places.contains_key(&record.ident()) {
+            graph.enter(record, look_up(record));
+        }
+    }
+    let mut next = 0;
+    while next < graph.nodes.len() {
+        if graph.nodes[next].is_dead() {
+            graph.expand(next, look_up);
+        }
+        next += 1;
+    }
+    graph.deadlocks()
 }
 
 struct Graph {
@@ -197,31 +218,91 @@ impl Graph {
         None
     }
 
-    /// What a cycle rests on. Each of its waits needs the next one's thread, or another of the
+    /// All cycles, without those that have a part in a deadlock that was found before.
+    #[cfg(all(feature = "watch", not(loom)))]
+    fn deadlocks(&self) -> Vec<Deadlock> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Seen {
+            No,
+            OnTheWay,
+            Done,
+        }
+        let mut seen = vec![Seen::No; self.nodes.len()];
+        let mut told = vec![false; self.nodes.len()];
+        let mut found = Vec::new();
+        for root in 0..self.nodes.len() {
+            if seen[root] != Seen::No || !self.nodes[root].is_dead() {
+                continue;
+            }
+            let mut way = vec![(root, 0)];
+            seen[root] = Seen::OnTheWay;
+            while let Some(&(place, by)) = way.last() {
+                let node = &self.nodes[place];
+                let step = match node.edges.get(by) {
+                    None => {
+                        seen[place] = Seen::Done;
+                        way.pop();
+                        true
+                    }
+                    Some(edge) if node.met[edge.need] || seen[edge.to] == Seen::Done => true,
+                    Some(edge) if seen[edge.to] == Seen::No => {
+                        seen[edge.to] = Seen::OnTheWay;
+                        way.push((edge.to, 0));
+                        false
+                    }
+                    Some(edge) => {
+                        let from = way.iter().rposition(|&(place, _)| place == edge.to).expect("it is on the way");
+                        let cycle = &way[from..];
+                        if !cycle.iter().any(|&(place, _)| told[place]) {
+                            let proof = self.proof(cycle.to_vec());
+                            proof.iter().for_each(|&(place, _)| told[place] = true);
+                            found.push(self.in_steps(&proof, cycle.len()));
+                        }
+                        true
+                    }
+                };
+                if step && let Some((_, by)) = way.last_mut() {
+                    *by += 1;
+                }
+            }
+        }
+        found
+    }
+
+    /// What a cycle rests on, itself first. Each of its waits needs the next one's thread, or another of the
     /// same group; those are dead for a reason too.
-    fn proof(self, mut way: Vec<(usize, usize)>) -> Deadlock {
-        let cycle = way.len();
+    fn proof(&self, mut way: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
         let mut seen = vec![false; self.nodes.len()];
         for &(place, _) in &way {
             seen[place] = true;
         }
-        let mut others: Vec<Vec<Owner>> = Vec::new();
-        while let Some(&(place, by)) = way.get(others.len()) {
+        let mut next = 0;
+        while let Some(&(place, by)) = way.get(next) {
             let node = &self.nodes[place];
-            let by = node.edges[by];
-            for edge in node.of_need(by.need) {
+            for edge in node.of_need(node.edges[by].need) {
                 if !std::mem::replace(&mut seen[edge.to], true) {
                     let node = &self.nodes[edge.to];
                     let unmet = node.edges.iter().position(|edge| !node.met[edge.need]);
                     way.push((edge.to, unmet.expect("the dead have a need that is not met")));
                 }
             }
-            others.push(node.of_need(by.need).filter(|edge| edge.to != by.to).map(|edge| edge.owner).collect());
+            next += 1;
         }
-        let mut nodes: Vec<Option<Node>> = self.nodes.into_iter().map(Some).collect();
-        let steps = way.into_iter().zip(others).map(|((place, by), others)| {
-            let node = nodes[place].take().expect("each thread comes once");
-            Step { record: node.record, waiting: node.waiting, owner: node.edges[by].owner, others }
+        way
+    }
+
+    /// A proof as others read it.
+    fn in_steps(&self, proof: &[(usize, usize)], cycle: usize) -> Deadlock {
+        let steps = proof.iter().map(|&(place, by)| {
+            let node = &self.nodes[place];
+            let by = node.edges[by];
+            let others = node.of_need(by.need).filter(|edge| edge.to != by.to).map(|edge| edge.owner);
+            Step {
+                record: node.record.clone(),
+                waiting: node.waiting.clone(),
+                owner: by.owner,
+                others: others.collect(),
+            }
         });
         Deadlock { steps: steps.collect(), cycle }
     }

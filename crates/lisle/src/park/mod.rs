@@ -15,6 +15,7 @@
 //! | `told` | what an embedder adds: its own names and places, and that it minds signals |
 //! | `outside` | waiting for what other processes do |
 //! | `deadlock`, `graph`, `report` | who waits for whom, which of it can never end, and the words for it |
+//! | `survey` | all threads and their waits at once, for those who look from outside |
 //! | `label`, `names`, `latest`, `site`, `limit`, `kind` | names, what replaces what, places, time limits, kinds of wait |
 //! | `fork` | what becomes of all this in a child |
 
@@ -40,6 +41,8 @@ pub(crate) mod report;
 pub(crate) mod site;
 pub(crate) mod spin;
 pub(crate) mod stats;
+#[cfg(all(feature = "watch", not(loom)))]
+pub(crate) mod survey;
 pub(crate) mod sys;
 pub(crate) mod told;
 pub(crate) mod wait;

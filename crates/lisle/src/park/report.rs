@@ -67,6 +67,8 @@ pub struct Report {
     /// alternatives ([`Link::others`]): then the waits of all those threads follow, and what they
     /// depend on. An orphaned lock's report has one.
     pub links: Vec<Link>,
+    /// How many of the links are the cycle; 0 for an orphaned lock.
+    pub cycle: usize,
 }
 
 impl fmt::Display for Report {

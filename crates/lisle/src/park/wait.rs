@@ -215,7 +215,7 @@ pub(crate) fn key_of<T: ?Sized>(at: &T) -> usize {
 
 /// A wait is looked at for deadlock when it has lasted this long. Whoever closes a cycle waits
 /// too, so the last wait of a cycle always sees it whole.
-const DETECT_AFTER: Duration = Duration::from_millis(4);
+pub(super) const DETECT_AFTER: Duration = Duration::from_millis(4);
 
 /// Waits at `key` for a grant, unless `validate` finds, under the bucket's lock, that there is
 /// nothing to wait for.
@@ -347,10 +347,14 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
         if look {
             match deadlock::look(me, node, &mut leave) {
                 Verdict::Nothing => {}
-                Verdict::Failed(report) => return Outcome::Deadlocked(report),
+                Verdict::Failed(report) => {
+                    deadlock::remember(&report, Some(me.ident()));
+                    return Outcome::Deadlocked(report);
+                }
                 // Users' code must not run while the node is queued: it may wait itself, and panic.
                 // The call that waits begins anew, at the place that its age gives it.
                 Verdict::Told(report) => {
+                    deadlock::remember(&report, None);
                     report.publish();
                     return Outcome::Invalid;
                 }

@@ -90,6 +90,12 @@ pub(crate) fn native_id() -> u32 {
     MINE.with(|mine| *mine)
 }
 
+/// `std` does not tell how much time of a processor a thread has used.
+#[cfg(feature = "watch")]
+pub(crate) fn cpu_time(_native_id: u32) -> Option<std::time::Duration> {
+    None
+}
+
 /// Whether the calling thread is the process's main thread, as far as `std` tells: by its name, which
 /// others may have too, and not any more when the thread's locals are gone (`late`).
 pub(crate) fn is_main_thread(late: bool) -> bool {

@@ -1,0 +1,212 @@
+//! All threads at once.
+#![forbid(unsafe_code)]
+
+use super::wire::{self, Confidence, Object, Owner, Snapshot, SnapshotRequest, State, Wait, Waited};
+use super::{interpreter, system};
+use crate::Report;
+use crate::park::deadlock::Waiting;
+use crate::park::record::{Life, Origin, Record};
+use crate::park::survey::{Seen, Survey, survey};
+use crate::park::{current, deadlock, sys};
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long the interpreter may take to tell its frames.
+const FRAMES_WITHIN: Duration = Duration::from_millis(100);
+
+/// A snapshot of this process, without an interpreter's frames.
+///
+/// Takes some microseconds for each thread. No thread is held up for longer than the lock of one bucket of the
+/// parking lot is, which is the time that it takes to copy one wait. The calling thread is in it: running.
+pub fn snapshot() -> Snapshot {
+    snapshot_with(&SnapshotRequest::default())
+}
+
+/// [`snapshot`] with what was asked for. An interpreter has a tenth of a second to tell its frames.
+pub fn snapshot_with(request: &SnapshotRequest) -> Snapshot {
+    current::main_record();
+    current::ident();
+    let began = Instant::now();
+    let taken_at_us = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let Survey { threads, reports, past } = survey();
+    let mut names = Names::new(&threads);
+    let now = Instant::now();
+    let objects = objects(&threads);
+    let mut snapshot = Snapshot {
+        schema: wire::PROTOCOL,
+        process: system::process(),
+        taken_at_us: taken_at_us.as_micros() as u64,
+        took_us: 0,
+        unread: threads.iter().filter(|seen| seen.unread).map(|seen| seen.record.ident()).collect(),
+        threads: threads.iter().map(|seen| thread_of(seen, now, &mut names)).collect(),
+        strangers: system::strangers(&threads.iter().map(|seen| seen.record.native_id()).collect()),
+        objects,
+        past_reports: past_reports(past, &reports),
+        reports: reports.iter().map(|report| report_of(report, youngest(report), None)).collect(),
+        frames_missing: None,
+    };
+    if let Some(interpreter) = interpreter::get() {
+        snapshot.process.interpreter = Some(interpreter.name.clone());
+    }
+    if request.frames {
+        add_frames(&mut snapshot);
+    }
+    snapshot.took_us = micros(began.elapsed());
+    snapshot
+}
+
+fn micros(length: Duration) -> u64 {
+    u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The names of threads that waits depend on, each looked up once.
+struct Names(HashMap<u32, (String, bool)>);
+
+impl Names {
+    fn new(threads: &[Seen]) -> Names {
+        Names(threads.iter().map(|seen| (seen.record.ident(), (seen.record.name.get().to_owned(), false))).collect())
+    }
+
+    /// The name, and whether the thread has ended.
+    fn get(&mut self, ident: u32) -> (String, bool) {
+        // Who is not in the list has ended, or begun since the list was made.
+        let look = || (deadlock::name_of(ident), crate::park::registry::find(ident).is_none());
+        self.0.entry(ident).or_insert_with(look).clone()
+    }
+}
+
+fn thread_of(seen: &Seen, now: Instant, names: &mut Names) -> wire::Thread {
+    let record = &seen.record;
+    let native_id = record.native_id();
+    let stats = record.stats.read();
+    wire::Thread {
+        ident: record.ident(),
+        native_id,
+        name: record.name.get().to_owned(),
+        origin: match record.origin {
+            Origin::Made => wire::Origin::Made,
+            Origin::Main => wire::Origin::Main,
+            Origin::Adopted => wire::Origin::Adopted,
+        },
+        daemon: record.is_daemon(),
+        state: match seen.waiting {
+            Some(_) => State::Waiting,
+            None => state_of(record),
+        },
+        cpu_us: sys::cpu_time(native_id).map(micros),
+        interrupted: record.is_interrupted(),
+        wait: seen.waiting.as_ref().map(|waiting| wait_of(waiting, now, names)),
+        waited: stats
+            .iter()
+            .map(|(kind, stat)| Waited {
+                kind: kind.to_string(),
+                count: stat.count,
+                total_us: micros(stat.total),
+                longest_us: micros(stat.longest),
+            })
+            .collect(),
+        frames: Vec::new(),
+    }
+}
+
+fn state_of(record: &Record) -> State {
+    match record.life() {
+        Life::Initial | Life::Started => State::Started,
+        _ if record.ident() == current::ident_if_known() => State::Running,
+        _ => system::state(record.native_id()),
+    }
+}
+
+fn wait_of(waiting: &Waiting, now: Instant, names: &mut Names) -> Wait {
+    let owners = waiting.owners.iter().map(|(need, owner)| {
+        let (bond, taken_at) = owner.bond.in_words();
+        let (name, ended) = match owner.ident {
+            0 => (String::new(), false),
+            ident => names.get(ident),
+        };
+        Owner {
+            ident: owner.ident,
+            name,
+            ended,
+            bond: bond.trim_end_matches(',').to_owned(),
+            taken_at: taken_at.filter(|_| !waiting.embedded).map(|site| site.to_string()),
+            need: *need as u32,
+        }
+    });
+    Wait {
+        kind: waiting.kind.to_string(),
+        object: waiting.object.clone(),
+        key: waiting.key as u64,
+        called_at: waiting.called_at.clone(),
+        waited_us: micros(now.saturating_duration_since(waiting.since)),
+        ends_in_us: waiting.deadline.map(|at| micros(at.saturating_duration_since(now))),
+        interruptible: waiting.interruptible,
+        running: waiting.running.clone(),
+        owners: owners.collect(),
+    }
+}
+
+/// What somebody waits for now.
+fn objects(threads: &[Seen]) -> Vec<Object> {
+    let mut objects: HashMap<(usize, crate::Kind), Object> = HashMap::new();
+    for waiting in threads.iter().filter_map(|seen| seen.waiting.as_ref()) {
+        let object = objects.entry((waiting.key, waiting.kind)).or_insert_with(|| Object {
+            key: waiting.key as u64,
+            kind: waiting.kind.to_string(),
+            object: waiting.object.clone(),
+            holders: waiting.owners.iter().map(|(_, owner)| owner.ident).filter(|&ident| ident != 0).collect(),
+            ..Object::default()
+        });
+        object.waiting += 1;
+    }
+    let mut objects: Vec<Object> = objects.into_values().collect();
+    objects.sort_by_key(|object| (std::cmp::Reverse(object.total_us), object.key));
+    objects
+}
+
+/// Since when the report has been true: the youngest of its waits.
+fn youngest(report: &Report) -> Duration {
+    report.links.iter().map(|link| link.waited).min().unwrap_or_default()
+}
+
+fn report_of(report: &Report, age: Duration, failed: Option<u32>) -> wire::Report {
+    wire::Report {
+        confidence: match report.confidence {
+            crate::Confidence::Proven => Confidence::Proven,
+            crate::Confidence::Timed => Confidence::Timed,
+            crate::Confidence::Suspected => Confidence::Suspected,
+            crate::Confidence::Orphaned => Confidence::Orphaned,
+        },
+        text: report.to_string(),
+        threads: report.links.iter().map(|link| link.ident).collect(),
+        cycle: report.cycle as u32,
+        age_us: micros(age),
+        failed,
+    }
+}
+
+/// Those that are over: not there any more.
+fn past_reports(past: Vec<deadlock::Past>, now: &[Report]) -> Vec<wire::Report> {
+    let threads = |report: &Report| -> HashSet<u32> { report.links.iter().map(|link| link.ident).collect() };
+    let is_there = |past: &Report| now.iter().any(|report| threads(report) == threads(past));
+    past.into_iter()
+        .filter(|past| past.failed.is_some() || !is_there(&past.report))
+        .map(|past| report_of(&past.report, past.at.elapsed(), past.failed))
+        .collect()
+}
+
+fn add_frames(snapshot: &mut Snapshot) {
+    let asked = match interpreter::get() {
+        None => Err("no interpreter runs in this process".to_owned()),
+        Some(interpreter) => (interpreter.frames)(FRAMES_WITHIN),
+    };
+    match asked {
+        Err(why) => snapshot.frames_missing = Some(why),
+        Ok(all) => {
+            let mut all: HashMap<u32, Vec<wire::Frame>> = all.into_iter().collect();
+            for thread in &mut snapshot.threads {
+                thread.frames = all.remove(&thread.native_id).unwrap_or_default();
+            }
+        }
+    }
+}
