@@ -28,21 +28,22 @@ fn is_unmet(need: &[usize], dead: &[bool; THREADS]) -> bool {
     need.iter().all(|&thread| dead.get(thread).is_some_and(|&dead| dead))
 }
 
-/// Whether a way by unmet needs leads from a thread to itself.
-fn is_on_cycle(start: usize, needs: &Needs, dead: &[bool; THREADS]) -> bool {
+/// Where ways by unmet needs lead from a thread.
+fn reached_from(start: usize, needs: &Needs, dead: &[bool; THREADS]) -> HashSet<usize> {
     let mut reached = HashSet::new();
     let mut next = vec![start];
     while let Some(thread) = next.pop() {
         for &to in needs[thread].iter().filter(|need| is_unmet(need, dead)).flatten() {
-            if to == start {
-                return true;
-            }
             if reached.insert(to) {
                 next.push(to);
             }
         }
     }
-    false
+    reached
+}
+
+fn is_on_cycle(start: usize, needs: &Needs, dead: &[bool; THREADS]) -> bool {
+    reached_from(start, needs, dead).contains(&start)
 }
 
 /// Needs of which every third is met by many, so that both answers are frequent.
@@ -77,6 +78,25 @@ fn check(deadlock: &Deadlock, start: usize, needs: &Needs, dead: &[bool; THREADS
     }
 }
 
+/// Wherever there are cycles that hang together, one of them is told, and none twice.
+#[cfg(feature = "watch")]
+fn check_survey(found: &[Deadlock], needs: &Needs, dead: &[bool; THREADS], number: impl Fn(u32) -> usize + Copy) {
+    let mut told = HashSet::new();
+    for deadlock in found {
+        let thread = |step: &Step| number(step.record.ident());
+        check(deadlock, thread(&deadlock.steps[0]), needs, dead, number);
+        assert!(!deadlock.steps[..deadlock.cycle].iter().any(|step| told.contains(&thread(step))));
+        told.extend(deadlock.steps.iter().map(thread));
+    }
+    for start in (0..THREADS).filter(|&start| is_on_cycle(start, needs, dead)) {
+        let mut together = reached_from(start, needs, dead).into_iter();
+        assert!(
+            together.any(|other| told.contains(&other) && reached_from(other, needs, dead).contains(&start)),
+            "{start} of {needs:?}"
+        );
+    }
+}
+
 #[test]
 fn finds_what_the_definition_says() {
     // Nobody grants and nobody looks: waits of this kind have no owners but for these tests.
@@ -87,6 +107,8 @@ fn finds_what_the_definition_says() {
         worker
     });
     let idents: Vec<u32> = threads.iter().map(Worker::ident).collect();
+    #[cfg(feature = "watch")]
+    let records: Vec<Shared> = threads.iter().map(|worker| worker.record.clone()).collect();
     let number = |ident| idents.iter().position(|&other| other == ident).expect("one of the threads");
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut random = |below: usize| {
@@ -126,6 +148,8 @@ fn finds_what_the_definition_says() {
                 Found::Orphan(_) => panic!("nothing is held"),
             }
         }
+        #[cfg(feature = "watch")]
+        check_survey(&survey(&records, &deadlock::waiting), &needs, &dead, number);
     }
     assert!(deadlocks > 500 && alive > 500 && elsewhere > 500, "{deadlocks}, {alive}, {elsewhere}");
     for thing in things {
