@@ -101,6 +101,15 @@ pub fn introduce(name: &str) -> thread::Thread {
     thread
 }
 
+/// The calling thread goes by that name, and is one of the embedder's own: it does nothing for the program, and
+/// what it waits for says nothing of it.
+#[cfg(all(feature = "watch", not(loom)))]
+pub fn introduce_service(name: &str) -> thread::Thread {
+    let thread = introduce(name);
+    thread.record().set_service();
+    thread
+}
+
 /// The thread of this ident, if it lives.
 pub fn find(ident: u32) -> Option<thread::Thread> {
     park::registry::find(ident).map(thread::Thread::of)

@@ -51,6 +51,9 @@ pub(crate) struct Waiting {
     /// How long it has to last before a cycle through it is suspected.
     #[cfg_attr(not(feature = "watch"), expect(dead_code, reason = "for those who look from outside"))]
     pub(super) patience: Duration,
+    /// Whether a signal ends the wait, whose handler may do anything.
+    #[cfg_attr(not(feature = "watch"), expect(dead_code, reason = "for those who look from outside"))]
+    pub(super) minds_signals: bool,
 }
 
 /// What `record`'s thread waits for at the moment, if anything.
@@ -121,6 +124,7 @@ fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
         key,
         epoch: record.epoch.load(Ordering::Relaxed),
         patience: told.filter(|_| wait.kind == Kind::Lock).map_or(DETECT_AFTER, Told::patience),
+        minds_signals: told.is_some_and(Told::minds_signals),
     })
 }
 
@@ -323,7 +327,7 @@ impl Bond {
 pub(super) fn in_words(steps: &[Step], cycle: usize, confidence: Confidence) -> Report {
     let now = Instant::now();
     let links = steps.iter().map(|Step { record, waiting, owner, others }| {
-        let (bond, taken_at) = owner.bond.in_words();
+        let (bond, taken_at) = if owner.ident == 0 { ("", None) } else { owner.bond.in_words() };
         Link {
             thread: record.name.get().to_owned(),
             ident: record.ident(),
@@ -333,7 +337,7 @@ pub(super) fn in_words(steps: &[Step], cycle: usize, confidence: Confidence) -> 
             called_at: waiting.called_at.clone(),
             waited: now.saturating_duration_since(waiting.since),
             ends_in: waiting.deadline.map(|at| at.saturating_duration_since(now)),
-            holder: name_of(owner.ident),
+            holder: if owner.ident == 0 { String::new() } else { name_of(owner.ident) },
             holder_ident: owner.ident,
             others: others.iter().map(|owner| owner.ident).collect(),
             bond,

@@ -55,6 +55,8 @@ pub(crate) struct Record {
     native_id: std::sync::atomic::AtomicU32,
     life: AtomicU32,
     daemon: std::sync::atomic::AtomicBool,
+    /// Whether it is one of the library's own threads, which do nothing for the program.
+    service: std::sync::atomic::AtomicBool,
     interrupt: AtomicBool,
     /// Set by who found a deadlock whose error must come out of this thread's wait.
     look_again: std::sync::atomic::AtomicBool,
@@ -90,6 +92,7 @@ impl Record {
             native_id: std::sync::atomic::AtomicU32::new(0),
             life: AtomicU32::new(Life::Initial as u32),
             daemon: std::sync::atomic::AtomicBool::new(daemon),
+            service: std::sync::atomic::AtomicBool::new(false),
             interrupt: AtomicBool::new(false),
             look_again: std::sync::atomic::AtomicBool::new(false),
             waiting_on: AtomicUsize::new(0),
@@ -194,6 +197,18 @@ impl Record {
 
     pub(crate) fn set_daemon(&self, daemon: bool) {
         self.daemon.store(daemon, Ordering::Relaxed);
+    }
+
+    /// Whether it is one of the library's own threads: what it waits for says nothing of the program.
+    #[cfg(all(feature = "watch", not(loom)))]
+    pub(crate) fn is_service(&self) -> bool {
+        self.service.load(Ordering::Relaxed)
+    }
+
+    /// The thread is one of the library's own, or of an embedder's.
+    #[cfg(all(feature = "watch", not(loom)))]
+    pub(crate) fn set_service(&self) {
+        self.service.store(true, Ordering::Relaxed);
     }
 
     /// Asks the thread to leave its present or next interruptible wait.

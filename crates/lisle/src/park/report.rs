@@ -16,7 +16,8 @@ pub enum Confidence {
     Proven,
     /// A deadlock in which a wait has a time limit: it ends by itself. Nobody is failed.
     Timed,
-    /// A cycle through an unowned lock, which somebody outside may still release. Nobody is failed.
+    /// A cycle through an unowned lock, which somebody outside may still release; or, in a snapshot, a program
+    /// all of whose threads wait, for what only one of them could do. Nobody is failed.
     Suspected,
     /// A wait for a lock whose holder has ended without releasing it. Nobody is failed.
     Orphaned,
@@ -42,9 +43,10 @@ pub struct Link {
     pub waited: Duration,
     /// When the wait ends by itself, from now.
     pub ends_in: Option<Duration>,
-    /// The thread that it depends on: who holds the lock, runs the call, could run it.
+    /// The thread that it depends on: who holds the lock, runs the call, could run it. Empty if it depends on
+    /// nobody in particular.
     pub holder: String,
-    /// The ident of that thread.
+    /// The ident of that thread, or 0.
     pub holder_ident: u32,
     /// The idents of other threads, each of which could end the wait as well if it did not wait
     /// itself: the pool's other threads, for a pending call. Each has a link of its own.
@@ -67,7 +69,7 @@ pub struct Report {
     /// alternatives ([`Link::others`]): then the waits of all those threads follow, and what they
     /// depend on. An orphaned lock's report has one.
     pub links: Vec<Link>,
-    /// How many of the links are the cycle; 0 for an orphaned lock.
+    /// How many of the links are the cycle; 0 for an orphaned lock and for a program that is at rest.
     pub cycle: usize,
 }
 
@@ -83,22 +85,26 @@ impl fmt::Display for Report {
                 let ends = self.links.iter().filter_map(|link| link.ends_in).min().unwrap_or_default();
                 write!(f, "deadlock that ends by itself in {}: {threads}", Age(ends))?;
             }
+            Confidence::Suspected if self.is_of_rest() => match self.links.len() {
+                1 => f.write_str("suspected deadlock: the only thread waits, and nobody is left to end that")?,
+                n => write!(f, "suspected deadlock: all {n} threads wait, and nobody is left to end that")?,
+            },
             Confidence::Suspected => write!(f, "suspected deadlock: {threads}, if nobody else releases the lock")?,
             Confidence::Orphaned => f.write_str("orphaned lock: its holder has ended without releasing it")?,
         }
         for link in &self.links {
             write!(
                 f,
-                "\n  {} has waited {} for {} {}\n    in a call at {}\n    {} thread {:?} (ident {})",
+                "\n  {} has waited {} for {} {}\n    in a call at {}",
                 Waiter { name: &link.thread, ident: link.ident, running: link.running.as_deref() },
                 Age(link.waited),
                 link.kind,
                 link.object,
                 link.called_at,
-                link.bond,
-                link.holder,
-                link.holder_ident,
             )?;
+            if link.holder_ident != 0 {
+                write!(f, "\n    {} thread {:?} (ident {})", link.bond, link.holder, link.holder_ident)?;
+            }
             if let Some(taken_at) = &link.taken_at {
                 write!(f, ", taken at {taken_at}")?;
             }
@@ -160,6 +166,11 @@ pub fn on_report(hook: impl Fn(&Report) + Send + Sync + 'static) {
 }
 
 impl Report {
+    /// Whether this is of a program that is at rest, not of waits that depend on each other.
+    pub(crate) fn is_of_rest(&self) -> bool {
+        self.confidence == Confidence::Suspected && self.cycle == 0
+    }
+
     /// Tells the hook. To be called where a wait, a panic and any other code of the user's will do.
     pub(super) fn publish(&self) {
         let told = catch_unwind(AssertUnwindSafe(|| match HOOK.get() {

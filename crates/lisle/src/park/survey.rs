@@ -11,7 +11,8 @@ use super::graph::{self, Deadlock, Step};
 use super::record::{Record, Shared};
 use super::registry;
 use super::report::{Confidence, Report};
-use super::wait::Bond;
+use super::wait::{Bond, Owner};
+use crate::Kind;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -71,6 +72,9 @@ pub(crate) fn survey() -> Survey {
         }
     }
     reports.extend(orphans(&threads));
+    if reports.is_empty() {
+        reports.extend(rest(&threads));
+    }
     let past = deadlock::lock_reported().past.iter().cloned().collect();
     Survey { threads, reports, past }
 }
@@ -110,4 +114,32 @@ fn orphans(threads: &[Seen]) -> Vec<Report> {
         }
     }
     reports
+}
+
+/// A program that has come to rest without being in a deadlock: all of its threads wait without a limit, some of
+/// them for what anybody could do, and there is nobody.
+fn rest(threads: &[Seen]) -> Option<Report> {
+    let mut steps = Vec::new();
+    let mut waits_for_anybody = false;
+    for Seen { record, waiting, .. } in threads.iter().filter(|seen| !seen.record.is_service()) {
+        let waiting = waiting.as_ref().filter(|waiting| !is_ended_from_outside(waiting))?;
+        let owner = waiting.owners.iter().map(|(_, owner)| *owner).find(|owner| owner.ident != 0);
+        // A lock without an owner can be held by a thread that has gone: that is for `orphans` to tell.
+        waits_for_anybody |= owner.is_none();
+        let owner = owner.unwrap_or(Owner::runs(0));
+        steps.push(Step { record: record.clone(), waiting: waiting.clone(), owner, others: Vec::new() });
+    }
+    let is_at_rest = waits_for_anybody
+        && steps.iter().all(|Step { record, waiting, .. }| !waiting.is_interrupted(record) && stays(record, waiting))
+        // Nobody has come since.
+        && registry::lock().iter().filter(|record| !record.is_service()).count() == steps.len();
+    is_at_rest.then(|| deadlock::in_words(&steps, 0, Confidence::Suspected))
+}
+
+/// Whether the wait ends without anything that a thread of this process does.
+fn is_ended_from_outside(waiting: &Waiting) -> bool {
+    let elsewhere =
+        [Kind::Process, Kind::ChannelReceive, Kind::ChannelSend, Kind::SharedLock, Kind::Sleep, Kind::Timer];
+    let signals = waiting.minds_signals && waiting.owners.is_empty();
+    waiting.deadline.is_some() || signals || elsewhere.contains(&waiting.kind)
 }

@@ -65,6 +65,11 @@ impl<'a> Told<'a> {
         self.deaf
     }
 
+    /// Whether a signal ends a wait.
+    pub(super) fn minds_signals(&self) -> bool {
+        self.signals
+    }
+
     pub(super) fn patience(&self) -> Duration {
         self.patience
     }

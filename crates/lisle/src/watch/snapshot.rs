@@ -28,7 +28,12 @@ pub fn snapshot_with(request: &SnapshotRequest) -> Snapshot {
     current::ident();
     let began = Instant::now();
     let taken_at_us = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let Survey { threads, reports, past } = survey();
+    let Survey { threads, mut reports, past } = survey();
+    let strangers = system::strangers(&threads.iter().map(|seen| seen.record.native_id()).collect());
+    if !strangers.is_empty() {
+        // They may yet call in, and do what all others wait for.
+        reports.retain(|report| !report.is_of_rest());
+    }
     let mut names = Names::new(&threads);
     let now = Instant::now();
     let objects = objects(&threads);
@@ -39,7 +44,7 @@ pub fn snapshot_with(request: &SnapshotRequest) -> Snapshot {
         took_us: 0,
         unread: threads.iter().filter(|seen| seen.unread).map(|seen| seen.record.ident()).collect(),
         threads: threads.iter().map(|seen| thread_of(seen, now, &mut names)).collect(),
-        strangers: system::strangers(&threads.iter().map(|seen| seen.record.native_id()).collect()),
+        strangers,
         objects,
         past_reports: past_reports(past, &reports),
         reports: reports.iter().map(|report| report_of(report, youngest(report), None)).collect(),
@@ -89,6 +94,7 @@ fn thread_of(seen: &Seen, now: Instant, names: &mut Names) -> wire::Thread {
             Origin::Adopted => wire::Origin::Adopted,
         },
         daemon: record.is_daemon(),
+        service: record.is_service(),
         state: match seen.waiting {
             Some(_) => State::Waiting,
             None => state_of(record),
@@ -196,11 +202,8 @@ fn past_reports(past: Vec<deadlock::Past>, now: &[Report]) -> Vec<wire::Report> 
 }
 
 fn add_frames(snapshot: &mut Snapshot) {
-    let asked = match interpreter::get() {
-        None => Err("no interpreter runs in this process".to_owned()),
-        Some(interpreter) => (interpreter.frames)(FRAMES_WITHIN),
-    };
-    match asked {
+    let Some(interpreter) = interpreter::get() else { return };
+    match (interpreter.frames)(FRAMES_WITHIN) {
         Err(why) => snapshot.frames_missing = Some(why),
         Ok(all) => {
             let mut all: HashMap<u32, Vec<wire::Frame>> = all.into_iter().collect();

@@ -123,6 +123,7 @@ impl Display for Thread {
         match self.origin {
             Origin::Main => f.write_str(", main")?,
             Origin::Adopted => f.write_str(", adopted")?,
+            _ if self.service => f.write_str(", of lisle itself")?,
             _ if self.daemon => f.write_str(", daemon")?,
             _ => {}
         }
@@ -155,7 +156,7 @@ impl Display for Thread {
 impl Display for Wait {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (kind, object) = (Harmless::new(&self.kind), Harmless::new(&self.object));
-        write!(f, "  for {kind} {object} ({:#x}) since {}", self.key, age(self.waited_us))?;
+        write!(f, "  for {kind} {object} ({:#x}), {} so far", self.key, age(self.waited_us))?;
         if let Some(ends_in) = self.ends_in_us {
             write!(f, ", {} to go", age(ends_in))?;
         }
@@ -221,7 +222,7 @@ mod tests {
         let wait = Wait { kind: "future".into(), object: "\"f\"".into(), key: 16, owners, ..Wait::default() };
         assert_eq!(
             wait.to_string(),
-            "  for future \"f\" (0x10) since 0 ms, in a call at \n  held by thread \"w\" (ident 1)\n  \
+            "  for future \"f\" (0x10), 0 ms so far, in a call at \n  held by thread \"w\" (ident 1)\n  \
              to be run by thread \"w\" (ident 2) or another thread\n"
         );
     }

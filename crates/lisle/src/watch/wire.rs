@@ -103,7 +103,7 @@ pub struct Snapshot {
     /// Of which threads the wait could not be read in one piece, because it kept changing. They are
     /// listed as running.
     pub unread: Vec<u32>,
-    /// Why there are no frames though they were asked for: no interpreter, or it did not answer in time.
+    /// Why there are no frames though they were asked for: the interpreter did not answer in time.
     pub frames_missing: Option<String>,
 }
 
@@ -177,6 +177,9 @@ pub struct Thread {
     pub origin: Origin,
     /// Whether the process may end without it.
     pub daemon: bool,
+    /// Whether it is one of lisle's own, or of the interpreter's for it: the agent. It does nothing for the
+    /// program.
+    pub service: bool,
     /// What it does.
     pub state: State,
     /// How much time of a processor it has used, if the system tells.
@@ -312,7 +315,7 @@ pub enum Confidence {
     Proven,
     /// A deadlock that ends by itself.
     Timed,
-    /// What is a deadlock if nobody else does what others could do.
+    /// What is a deadlock if nobody else does what others could do; or a program all of whose threads wait.
     #[default]
     Suspected,
     /// A lock whose holder has ended.
@@ -334,7 +337,7 @@ pub struct Report {
     /// The idents of its threads. The first [`cycle`](Self::cycle) ones wait for each other, each for the
     /// next and the last for the first.
     pub threads: Vec<u32>,
-    /// How many of the threads are the cycle; 0 if it is none (an orphaned lock).
+    /// How many of the threads are the cycle; 0 if it is none (an orphaned lock, a program at rest).
     pub cycle: u32,
     /// How long ago it was found; for those that are there now, how long ago its youngest wait began.
     pub age_us: u64,
