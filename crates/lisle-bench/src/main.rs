@@ -20,6 +20,7 @@ mod report;
 mod roundtrip;
 mod rwlock;
 mod semaphore;
+mod snapshot;
 mod threads;
 
 use std::error::Error;
@@ -99,6 +100,7 @@ fn cases(plan: &Plan) -> Vec<Case> {
         cases.extend(group());
     }
     cases.extend(growth::cases(plan));
+    cases.extend(snapshot::cases(plan));
     cases
 }
 

@@ -94,7 +94,8 @@ fn two_locks() {
     let (text, now) = Knot::tie("two-locks").dumps();
     assert_nothing_now(&text, &now);
     let report = assert_ended(&text, &now, 2);
-    for words in ["thread \"transfer\" (ident ", "thread \"audit\" (ident ", "mutex \"account a\"", "mutex \"account b\""]
+    for words in
+        ["thread \"transfer\" (ident ", "thread \"audit\" (ident ", "mutex \"account a\"", "mutex \"account b\""]
     {
         assert!(report.contains(words), "{report}");
     }
@@ -106,7 +107,8 @@ fn two_locks() {
         false => ("audit", "\"account a\"", "transfer"),
     };
     assert_edge(&now, waits, "mutex", lock, "held by", holds);
-    let line = format!("\n  held by thread \"{holds}\" (ident {failed}), taken at crates/lisle/examples/knots/scenes.rs:");
+    let line =
+        format!("\n  held by thread \"{holds}\" (ident {failed}), taken at crates/lisle/examples/knots/scenes.rs:");
     assert!(text.contains(&line), "{text}");
     let owner = &thread(&now, waits).wait.as_ref().unwrap().owners[0];
     assert!(owner.taken_at.as_ref().is_some_and(|site| site.contains("scenes.rs:")), "{owner:?}");
@@ -145,7 +147,10 @@ fn orphan() {
     assert!(thread(&now, "heir").wait.as_ref().unwrap().owners[0].ended);
     let [report] = &now.reports[..] else { panic!("{:#?}", now.reports) };
     assert_eq!((report.confidence, report.cycle), (Confidence::Orphaned, 0));
-    assert!(text.contains("held by thread \"gone\" (ident ") && text.contains(", which has ended, taken at "), "{text}");
+    assert!(
+        text.contains("held by thread \"gone\" (ident ") && text.contains(", which has ended, taken at "),
+        "{text}"
+    );
     assert!(text.contains("\nFound 1 orphaned lock:\n"), "{text}");
 }
 
@@ -177,7 +182,10 @@ fn a_queue_without_a_producer() {
 fn a_pool_that_starves_itself() {
     let (text, now) = Knot::tie("starved-pool").dumps();
     let report = assert_ended(&text, &now, 1);
-    assert!(report.contains("running call \"outer\", has waited") && report.contains("for future \"inner\""), "{report}");
+    assert!(
+        report.contains("running call \"outer\", has waited") && report.contains("for future \"inner\""),
+        "{report}"
+    );
     assert_edge(&now, "client", "future", "\"outer\"", "run by", "pool_0");
     assert_eq!(thread(&now, "pool_0").wait.as_ref().unwrap().running.as_deref(), Some("call \"outer\""));
 }
