@@ -29,7 +29,7 @@ pub fn snapshot_with(request: &SnapshotRequest) -> Snapshot {
     let began = Instant::now();
     let taken_at_us = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let Survey { threads, mut reports, past } = survey();
-    let strangers = system::strangers(&threads.iter().map(|seen| seen.record.native_id()).collect());
+    let strangers = system::strangers(&threads.iter().map(|seen| native_id_of(&seen.record)).collect());
     if !strangers.is_empty() {
         // They may yet call in, and do what all others wait for.
         reports.retain(|report| !report.is_of_rest());
@@ -82,7 +82,7 @@ impl Names {
 
 fn thread_of(seen: &Seen, now: Instant, names: &mut Names) -> wire::Thread {
     let record = &seen.record;
-    let native_id = record.native_id();
+    let native_id = native_id_of(record);
     let stats = record.stats.read();
     wire::Thread {
         ident: record.ident(),
@@ -115,11 +115,19 @@ fn thread_of(seen: &Seen, now: Instant, names: &mut Names) -> wire::Thread {
     }
 }
 
+/// The system's number for the thread. The main thread may not have called in yet; on Linux its number is known.
+fn native_id_of(record: &Record) -> u32 {
+    match record.native_id() {
+        0 if record.origin == Origin::Main && cfg!(target_os = "linux") => std::process::id(),
+        native_id => native_id,
+    }
+}
+
 fn state_of(record: &Record) -> State {
     match record.life() {
         Life::Initial | Life::Started => State::Started,
         _ if record.ident() == current::ident_if_known() => State::Running,
-        _ => system::state(record.native_id()),
+        _ => system::state(native_id_of(record)),
     }
 }
 

@@ -3,21 +3,42 @@
 #![forbid(unsafe_code)]
 
 use super::wire::{Process, State, Stranger};
+use crate::park::latest::Latest;
 use std::collections::HashSet;
 use std::fs;
-use std::time::Duration;
+#[cfg(target_os = "linux")]
+use std::os::linux::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+/// What does not change while a process lives, read once: a snapshot a millisecond is not to be felt.
+struct Begun {
+    pid: u32,
+    command: Vec<String>,
+    at: Option<Instant>,
+}
 
 /// This process.
 pub(super) fn process() -> Process {
-    let command = fs::read("/proc/self/cmdline").unwrap_or_default();
-    let command = command.split(|&byte| byte == 0).filter(|word| !word.is_empty());
+    static BEGUN: Latest<Begun> = Latest::none();
+    let pid = std::process::id();
+    if BEGUN.get().is_none_or(|begun| begun.pid != pid) {
+        // The first time, or in the child of a fork.
+        BEGUN.set(Begun { pid, command: command(), at: age().and_then(|age| Instant::now().checked_sub(age)) });
+    }
+    let begun = BEGUN.get().expect("set just now");
     Process {
-        pid: std::process::id(),
-        command: command.map(|word| String::from_utf8_lossy(word).into_owned()).collect(),
-        age_us: age().map_or(0, |age| age.as_micros() as u64),
+        pid,
+        command: begun.command.clone(),
+        age_us: begun.at.map_or(0, |at| at.elapsed().as_micros() as u64),
         lisle: env!("CARGO_PKG_VERSION").to_owned(),
         interpreter: None,
     }
+}
+
+fn command() -> Vec<String> {
+    let line = fs::read("/proc/self/cmdline").unwrap_or_default();
+    let words = line.split(|&byte| byte == 0).filter(|word| !word.is_empty());
+    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
 /// For how long the process has run.
@@ -46,6 +67,12 @@ pub(super) fn state(native_id: u32) -> State {
 
 /// The process's threads but for the known ones.
 pub(super) fn strangers(known: &HashSet<u32>) -> Vec<Stranger> {
+    // The folder's links are itself, the one that leads to it, and one from each thread's: usually that says
+    // that there are no others, at a small part of the cost of reading it.
+    #[cfg(target_os = "linux")]
+    if fs::metadata("/proc/self/task").is_ok_and(|task| task.st_nlink() == known.len() as u64 + 2) {
+        return Vec::new();
+    }
     let Ok(tasks) = fs::read_dir("/proc/self/task") else { return Vec::new() };
     let ids = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok());
     let strangers = ids.filter(|id| !known.contains(id)).map(|native_id: u32| {
@@ -74,6 +101,7 @@ mod tests {
         let process = process();
         assert_eq!(process.pid, std::process::id());
         assert!(process.age_us > 0 && !process.command.is_empty(), "{process:?}");
+        assert_eq!(self::process().command, process.command);
         let all = strangers(&HashSet::new());
         assert!(all.iter().any(|stranger| stranger.native_id == process.pid));
     }
