@@ -197,6 +197,9 @@ fn adopt(name: Option<&str>) {
         // Nobody will tell us of the thread's end, so it must not stay in the registry.
         registry::lock().remove(&record);
     }
+    if !late {
+        super::first_use();
+    }
 }
 
 fn adopted_record(name: Option<&str>, late: bool) -> Shared {

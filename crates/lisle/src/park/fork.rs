@@ -2,6 +2,8 @@
 
 use super::lot::WholeLot;
 use super::names::{self, Names};
+#[cfg(all(feature = "watch", target_os = "linux"))]
+use super::private::{self, Private};
 use super::record::Shared;
 use super::registry::{self, Registry};
 use super::sys::{self, PlainGuard};
@@ -19,6 +21,8 @@ struct Held {
     _names: PlainGuard<'static, Names>,
     _reported: Box<dyn Any>,
     _closed: sys::Closed,
+    #[cfg(all(feature = "watch", target_os = "linux"))]
+    private: PlainGuard<'static, Private>,
 }
 
 thread_local! {
@@ -46,6 +50,8 @@ extern "C" fn prepare() {
         _names: names::lock(),
         _reported: Box::new(deadlock::lock_reported()),
         _closed: sys::close(),
+        #[cfg(all(feature = "watch", target_os = "linux"))]
+        private: private::lock(),
     };
     HELD.set(Some(ManuallyDrop::new(held)));
 }
@@ -61,9 +67,14 @@ extern "C" fn in_parent() {
 extern "C" fn in_child() {
     let Some(mut held) = take() else { return };
     held.lot.clear();
+    #[cfg(all(feature = "watch", target_os = "linux"))]
+    {
+        held.private.close();
+        super::order::forget();
+    }
     let gone: Vec<Shared> = current::with(|me| {
         me.meet_system();
-        #[cfg(feature = "process")]
+        #[cfg(all(feature = "outside", target_os = "linux"))]
         me.parker.forget_bell();
         me.set_daemon(false); // it is the main thread now
         held.registry.retain_only(me)

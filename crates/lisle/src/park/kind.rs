@@ -93,6 +93,8 @@ kinds! {
     PoolFull => "pool full",
     /// The end of all calls of a pool.
     PoolJoin => "pool join",
+    /// Somebody who looks at the program: what the agent waits for.
+    Client => "a client",
     /// A call to run, by a worker of a pool that has none.
     Idle => "a call",
 }

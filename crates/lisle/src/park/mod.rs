@@ -17,6 +17,8 @@
 //! | `deadlock`, `graph`, `report` | who waits for whom, which of it can never end, and the words for it |
 //! | `survey` | all threads and their waits at once, for those who look from outside |
 //! | `label`, `names`, `latest`, `site`, `limit`, `kind` | names, what replaces what, places, time limits, kinds of wait |
+//! | `order` | what the agent's thread is told to do, by anybody and by signals |
+//! | `private` | descriptors that a child of a fork has no business with |
 //! | `fork` | what becomes of all this in a child |
 
 pub(crate) mod current;
@@ -31,9 +33,13 @@ pub(crate) mod limit;
 pub(crate) mod lot;
 pub(crate) mod name;
 pub(crate) mod names;
-#[cfg(all(feature = "process", not(loom)))]
+#[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
+pub(crate) mod order;
+#[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
 pub(crate) mod outside;
 pub(crate) mod parker;
+#[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
+pub(crate) mod private;
 pub(crate) mod reads;
 pub(crate) mod record;
 pub(crate) mod registry;
@@ -59,3 +65,13 @@ pub(crate) use lot::{Choice, unpark, unpark_all, unpark_one};
 pub(crate) use record::Record;
 pub(crate) use site::Site;
 pub(crate) use wait::{Outcome, Owner, Subject, Wait, WaitError, key_of, park, park_with};
+
+/// Called when a thread begins to wait, and when one is adopted or started: in a process that has not
+/// called in before, and in the child of a fork, the environment may ask for the agent.
+#[inline]
+fn first_use() {
+    #[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
+    if order::IS_NEW.load(std::sync::atomic::Ordering::Relaxed) {
+        order::first_use();
+    }
+}

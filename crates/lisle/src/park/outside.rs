@@ -7,9 +7,11 @@ use super::sys::atomic::AtomicU32;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::thread::ClockId;
-use rustix::thread::futex;
-use rustix::time::{Timespec, clock_gettime};
+#[cfg(not(lisle_portable))]
+use rustix::thread::{ClockId, futex};
+use rustix::time::Timespec;
+#[cfg(not(lisle_portable))]
+use rustix::time::clock_gettime;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,7 @@ pub(crate) enum Outside<'a> {
     /// One of these descriptors, three at most, is ready for this, or has an error or no other end.
     Ready(&'a [(BorrowedFd<'a>, PollFlags)]),
     /// Somebody wakes the word, which is shared with other processes, or it has changed from this.
+    #[cfg_attr(not(feature = "process"), allow(dead_code))]
     Word(&'a AtomicU32, u32),
 }
 

@@ -1,6 +1,6 @@
 //! One thread's sleep: a futex word, spun on for a bounded while before the thread sleeps.
 
-#[cfg(all(feature = "process", not(loom)))]
+#[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
 use super::outside::{Bell, Outside, Slept};
 use super::spin;
 use super::sys::atomic::{AtomicU32, Ordering, fence};
@@ -20,7 +20,7 @@ use std::time::Instant;
 /// Only who has taken the node out of the bucket grants, so there is one grant per wait.
 pub(crate) struct Parker {
     word: AtomicU32,
-    #[cfg(all(feature = "process", not(loom)))]
+    #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
     bell: Bell,
 }
 
@@ -39,7 +39,7 @@ pub(crate) enum Woke {
     Expired,
     Signalled,
     /// Something happened outside, see [`Parker::wait_outside`].
-    #[cfg(all(feature = "process", not(loom)))]
+    #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
     Outside,
 }
 
@@ -47,7 +47,7 @@ impl Parker {
     pub(crate) fn new() -> Parker {
         Parker {
             word: AtomicU32::new(IDLE),
-            #[cfg(all(feature = "process", not(loom)))]
+            #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
             bell: Bell::new(),
         }
     }
@@ -85,7 +85,7 @@ impl Parker {
     }
 
     /// [`wait`](Parker::wait), also for something that is not done in this process.
-    #[cfg(all(feature = "process", not(loom)))]
+    #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
     pub(crate) fn wait_outside(&self, deadline: Option<Instant>, outside: Outside<'_>) -> Woke {
         let asleep = match outside {
             Outside::Ready(_) => LISTENING,
@@ -112,7 +112,7 @@ impl Parker {
     }
 
     /// In the child of a fork.
-    #[cfg(all(feature = "process", not(loom)))]
+    #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
     pub(crate) fn forget_bell(&self) {
         self.bell.forget();
     }
@@ -159,7 +159,7 @@ impl Parker {
     fn wake(&self, before: u32) {
         match before {
             SLEEPING => sys::futex_wake(&self.word),
-            #[cfg(all(feature = "process", not(loom)))]
+            #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
             LISTENING => self.bell.ring(),
             _ => {}
         }

@@ -199,8 +199,8 @@ impl Record {
         self.daemon.store(daemon, Ordering::Relaxed);
     }
 
-    /// Whether it is one of the library's own threads: what it waits for says nothing of the program.
-    #[cfg(all(feature = "watch", not(loom)))]
+    /// Whether it is one of the library's own threads: it is not counted with the program's, and what it waits
+    /// for says nothing of them.
     pub(crate) fn is_service(&self) -> bool {
         self.service.load(Ordering::Relaxed)
     }

@@ -13,8 +13,8 @@ pub(crate) struct Registry {
     main: Option<Shared>,
     /// Whether a thread has called in as the main one.
     main_is_in: bool,
-    /// Whether the process has been told to wait for threads at its end.
-    keeps: bool,
+    /// Whether the system has been told what to call at the process's end.
+    has_end: bool,
     last_ident: u32,
     ended: VecDeque<(u32, Box<str>)>,
 }
@@ -23,7 +23,7 @@ static REGISTRY: PlainLock<Registry> = PlainLock::new(Registry {
     threads: BTreeMap::new(),
     main: None,
     main_is_in: false,
-    keeps: false,
+    has_end: false,
     last_ident: 0,
     ended: VecDeque::new(),
 });
@@ -58,16 +58,22 @@ mod model {
 /// process has `at_exit` called at its end.
 pub(crate) fn start(record: &Shared, at_exit: extern "C" fn()) -> bool {
     super::current::set_up_process();
+    super::first_use();
     let mut registry = lock();
     if !record.advance(Life::Initial, Life::Started) {
         return false;
     }
-    if !record.is_daemon() && !registry.keeps {
-        registry.keeps = true;
-        sys::at_exit(at_exit);
+    if !record.is_daemon() {
+        registry.have_end(at_exit);
     }
     registry.add(record);
     true
+}
+
+/// Has `at_exit`, which is one and the same for all, called at the end of the process.
+#[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
+pub(crate) fn have_end(at_exit: extern "C" fn()) {
+    lock().have_end(at_exit);
 }
 
 /// The system could not make the thread: it is as if `start` had not been called.
@@ -111,6 +117,12 @@ impl Registry {
         #[cfg(not(loom))]
         self.threads.insert(ident, record.clone());
         ident
+    }
+
+    fn have_end(&mut self, at_exit: extern "C" fn()) {
+        if !std::mem::replace(&mut self.has_end, true) {
+            sys::at_exit(at_exit);
+        }
     }
 
     /// Takes a thread out that has ended, or whose end nobody will tell.

@@ -111,7 +111,7 @@ pub(crate) struct Wait<'a> {
     /// `Invalid`, so that the call looks again.
     pub(crate) overdue: Option<&'a dyn Fn() -> bool>,
     /// What else can end the wait, as `Invalid`: something that is not done in this process.
-    #[cfg(all(feature = "process", not(loom)))]
+    #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
     pub(crate) outside: Option<super::outside::Outside<'a>>,
     /// A number that means something to the primitive (how many permits are wanted).
     pub(crate) detail: u32,
@@ -129,7 +129,7 @@ impl<'a> Wait<'a> {
             unfailing: false,
             since: None,
             overdue: None,
-            #[cfg(all(feature = "process", not(loom)))]
+            #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
             outside: None,
             detail: 0,
         }
@@ -234,6 +234,7 @@ pub(crate) fn park_with(
     before_sleep: impl FnOnce(),
     on_leave: impl FnOnce(bool),
 ) -> Outcome {
+    super::first_use();
     current::with(|me| {
         let began = Instant::now();
         let mut wait = *wait;
@@ -304,15 +305,15 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
         }
         let until = [wait.deadline, look_at, due_at, breathe_at].into_iter().flatten().min();
         let mut look = false;
-        #[cfg(all(feature = "process", not(loom)))]
+        #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
         let woke = match wait.outside {
             Some(outside) => me.parker.wait_outside(until, outside),
             None => me.parker.wait(until, std::mem::take(&mut spin)),
         };
-        #[cfg(not(all(feature = "process", not(loom))))]
+        #[cfg(not(all(feature = "outside", target_os = "linux", not(loom))))]
         let woke = me.parker.wait(until, std::mem::take(&mut spin));
         match woke {
-            #[cfg(all(feature = "process", not(loom)))]
+            #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
             Woke::Outside => break Outcome::Invalid,
             Woke::Granted => return Outcome::Granted(node.token.get()),
             Woke::Poked => look = me.take_look_again(),

@@ -34,6 +34,8 @@ pub struct Builder {
     name: Option<String>,
     stack_size: Option<usize>,
     daemon: Option<bool>,
+    #[cfg(all(feature = "watch", not(loom)))]
+    service: bool,
 }
 
 impl Builder {
@@ -62,6 +64,13 @@ impl Builder {
     pub fn daemon(mut self, daemon: bool) -> Builder {
         self.daemon = Some(daemon);
         self
+    }
+
+    /// Makes it a daemon of ours, not one of the program's threads.
+    #[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
+    pub(crate) fn service(mut self) -> Builder {
+        self.service = true;
+        self.daemon(true)
     }
 
     /// Makes and starts a thread that calls `f`.
@@ -138,7 +147,12 @@ impl Builder {
         let name = self.name.unwrap_or_else(|| default_name(target));
         let inherited = || current::with(|me| me.origin == Origin::Made && me.is_daemon());
         let daemon = self.daemon.unwrap_or_else(inherited);
-        Arc::new(Record::new(Origin::Made, name, daemon))
+        let record = Record::new(Origin::Made, name, daemon);
+        #[cfg(all(feature = "watch", not(loom)))]
+        if self.service {
+            record.set_service();
+        }
+        Arc::new(record)
     }
 }
 

@@ -36,10 +36,12 @@ pub fn exit(code: i32) -> ! {
     std::process::exit(code)
 }
 
-/// Runs at the end of a process in which a thread that is not a daemon was started.
+/// Runs at the end of a process in which a thread that is not a daemon was started, or the agent.
 pub(super) extern "C" fn handler() {
     // Nothing may unwind into the system's `exit`.
     let _ = catch_unwind(wait_for_all);
+    #[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
+    let _ = AFTER.get().map(catch_unwind);
 }
 
 /// What is to be called before a process waits for its threads: see [`before_waiting`].
@@ -50,6 +52,19 @@ pub(crate) fn before_waiting(call: fn()) {
     if BEFORE.get().is_none() {
         BEFORE.set(call);
     }
+}
+
+/// What is to be called when the process has waited for its threads.
+#[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
+static AFTER: Latest<fn()> = Latest::none();
+
+/// Has `call` called at the process's end, when it has waited for its threads. There is one such call.
+#[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
+pub(crate) fn after_waiting(call: fn()) {
+    if AFTER.get().is_none() {
+        AFTER.set(call);
+    }
+    registry::have_end(handler);
 }
 
 /// Waits until no thread is left that keeps the process, also of those started meanwhile.

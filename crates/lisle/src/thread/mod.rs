@@ -127,7 +127,8 @@ pub fn main_thread() -> Thread {
 }
 
 /// All threads that have been started and have not finished: those made here, the main thread,
-/// which stays on the list to the end of the process, and adopted ones.
+/// which stays on the list to the end of the process, and adopted ones. The
+/// [agent](crate::watch::start_agent)'s is not among them: a program has no more threads for being watched.
 ///
 /// ```
 /// use lisle::thread;
@@ -135,12 +136,12 @@ pub fn main_thread() -> Thread {
 /// assert!(thread::enumerate().contains(&thread::current()));
 /// ```
 pub fn enumerate() -> Vec<Thread> {
-    complete_registry().iter().map(|record| Thread::of(record.clone())).collect()
+    complete_registry().iter().filter(|record| !record.is_service()).map(|record| Thread::of(record.clone())).collect()
 }
 
 /// How many threads [`enumerate`] lists.
 pub fn active_count() -> usize {
-    complete_registry().iter().count()
+    complete_registry().iter().filter(|record| !record.is_service()).count()
 }
 
 /// The registry, with the main thread and this one, whether or not they have called in before.

@@ -30,18 +30,28 @@
 // | file | what it knows |
 // |---|---|
 // | `wire` | what goes between a program and those who look at it |
+// | `frame` | how it goes: frames of bytes |
+// | `place` | where they meet: sockets, and the directories that they are in |
+// | `agent` | who answers for this process |
 // | `snapshot` | all threads, made into such a picture |
 // | `system` | what the system tells of them |
 // | `interpreter` | what an embedder adds |
 // | `text` | such a picture in words |
 
+#[cfg(target_os = "linux")]
+pub(crate) mod agent;
+pub mod frame;
 mod interpreter;
+#[cfg(target_os = "linux")]
+pub mod place;
 mod snapshot;
 mod system;
 mod text;
 pub mod wire;
 
 pub use crate::park::report::on_report;
+#[cfg(target_os = "linux")]
+pub use agent::{dump_on_signal, start_agent, start_agent_on_signal};
 pub use interpreter::{Frames, Interpreter, set_interpreter};
 pub use snapshot::{snapshot, snapshot_with};
-pub use text::{Harmless, dump};
+pub use text::{Harmless, dump, is_harmful};

@@ -35,12 +35,17 @@ impl<'a> Harmless<'a> {
     }
 }
 
+/// Whether a character does more to a terminal than to stand there: controls, breaks of lines, and those that turn
+/// the direction of writing.
+pub fn is_harmful(char: char) -> bool {
+    let turns = matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || matches!(char, '\u{2028}' | '\u{2029}') || char.is_control()
+}
+
 impl Display for Harmless<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for char in self.0.chars() {
-            let turns = matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            let breaks = matches!(char, '\u{2028}' | '\u{2029}') || (char == '\n' && !self.1);
-            if turns || breaks || (char.is_control() && char != '\n') {
+            if is_harmful(char) && !(char == '\n' && self.1) {
                 write!(f, "{}", char.escape_default())?;
             } else {
                 f.write_char(char)?;

@@ -22,6 +22,17 @@ pub(crate) use model::*;
 mod inner_lock;
 pub(crate) use inner_lock::*;
 
+#[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
+mod peer;
+#[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
+pub(crate) use peer::is_privileged;
+#[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
+pub use peer::peer_user;
+#[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
+mod signal;
+#[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
+pub(crate) use signal::*;
+
 /// Has `handler` run when the process ends in order: `main` returns or somebody calls `exit`.
 pub(crate) fn at_exit(handler: extern "C" fn()) {
     // SAFETY: the handler is a plain function that lives as long as the image. It is refused only
