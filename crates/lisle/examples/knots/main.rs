@@ -1,6 +1,6 @@
 //! Nine small programs to look at: `cargo run --example knots -- two-locks`.
 //!
-//! Each gets into the state that its name says, prints `ready` to stdout, and stays in it until it is killed: for
+//! Each gets into the state that its name says, prints `ready` to stdout, and stays in it until its stdin ends: for
 //! `LISLE_AGENT=1` and `lisle dump`, `top` and `web` to be tried on. With `--dump` it prints its own dump and ends.
 
 mod scenes;
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         [name, "--dump"] | ["--dump", name] => (name, true),
         _ => return usage("knots takes one name, and --dump"),
     };
-    let Some(Scene { threads, is_ready, .. }) = SCENES.iter().find(|scene| scene.name == name) else {
+    let Some(Scene { threads, is_ready, main_waits, .. }) = SCENES.iter().find(|scene| scene.name == name) else {
         return usage(&format!("there is no scene {name:?}"));
     };
     for (name, run) in threads() {
@@ -34,8 +34,12 @@ fn main() -> ExitCode {
     }
     println!("ready");
     let _ = io::stdout().flush();
-    // Like any program that has given all its work away. It can be seen to wait.
-    scenes::wait_for_ever()
+    if *main_waits {
+        scenes::wait_for_ever();
+    }
+    // Out of lisle's sight: whoever is here could yet end what others wait for.
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
+    ExitCode::SUCCESS
 }
 
 fn usage(problem: &str) -> ExitCode {

@@ -15,6 +15,8 @@ pub(crate) struct Scene {
     pub(crate) threads: fn() -> Vec<(&'static str, Run)>,
     /// Whether it has come to what it is to show.
     pub(crate) is_ready: fn(&Snapshot) -> bool,
+    /// Whether the main thread waits in lisle too, so that there is nobody left who does anything.
+    pub(crate) main_waits: bool,
 }
 
 type Run = Box<dyn FnOnce() + Send>;
@@ -27,54 +29,63 @@ pub(crate) static SCENES: &[Scene] = &[
         about: "two threads take two locks in different order; one of them is failed, and keeps its lock",
         threads: || ring(["transfer", "audit"], ["account a", "account b"]),
         is_ready: |now| was_failed(now) && waiting(now, "mutex") == 1 && waiting(now, "event") == 1,
+        main_waits: false,
     },
     Scene {
         name: "three-locks",
         about: "the same with three",
         threads: || ring(["red", "green", "blue"], ["lock 1", "lock 2", "lock 3"]),
         is_ready: |now| was_failed(now) && waiting(now, "mutex") == 2 && waiting(now, "event") == 1,
+        main_waits: false,
     },
     Scene {
         name: "timed-two-locks",
         about: "two locks, and one of the waits has a limit: a deadlock that ends by itself",
         threads: timed_two_locks,
         is_ready: |now| is_told(now, Confidence::Timed),
+        main_waits: false,
     },
     Scene {
         name: "orphan",
         about: "a thread has ended with a lock",
         threads: orphan,
         is_ready: |now| is_told(now, Confidence::Orphaned),
+        main_waits: false,
     },
     Scene {
         name: "join-while-holding",
         about: "a thread joins another, which waits for its lock",
         threads: join_while_holding,
         is_ready: |now| was_failed(now) && waiting(now, "event") == 1,
+        main_waits: false,
     },
     Scene {
         name: "no-producer",
         about: "a queue whose last producer has ended",
         threads: no_producer,
         is_ready: |now| waiting(now, "queue empty") == 1 && !has_thread(now, "producer"),
+        main_waits: true,
     },
     Scene {
         name: "starved-pool",
         about: "a call waits for another of its pool, which has one thread",
         threads: starved_pool,
         is_ready: |now| was_failed(now) && waiting(now, "event") == 1,
+        main_waits: false,
     },
     Scene {
         name: "contention",
         about: "four threads that want the same lock all the time: nothing is wrong",
         threads: contention,
         is_ready: |now| now.threads.iter().filter(|thread| thread.name.starts_with("busy")).count() == 4,
+        main_waits: false,
     },
     Scene {
         name: "reader-reader-writer",
         about: "a thread that reads wants to read again, behind a writer that waits for it",
         threads: reader_reader_writer,
         is_ready: |now| was_failed(now) && waiting(now, "write lock") == 1 && waiting(now, "event") == 1,
+        main_waits: false,
     },
 ];
 
