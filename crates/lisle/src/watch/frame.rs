@@ -104,8 +104,10 @@ pub fn encode(what: &impl Serialize, limit: usize) -> Result<Vec<u8>, TooLong> {
 /// See [`ReadError`].
 pub fn decode<T: DeserializeOwned>(content: &[u8]) -> Result<T, ReadError> {
     serde_json::from_slice(content).map_err(|error| {
-        // JSON of which the type does not know what to make may have been given up in the middle.
-        match error.is_data() && serde_json::from_slice::<IgnoredAny>(content).is_ok() {
+        // The error alone does not tell: JSON of which the type does not know what to make is given up in the
+        // middle, and some of it is called a mistake.
+        let is_json = |text| serde_json::from_str::<IgnoredAny>(text).is_ok();
+        match str::from_utf8(content).is_ok_and(is_json) {
             true => ReadError::Unknown(error.to_string()),
             false => ReadError::Malformed(error.to_string()),
         }

@@ -137,7 +137,7 @@ impl Client {
     pub(super) fn write(&mut self) -> Result<(), Over> {
         self.output.send(&self.socket).map_err(|_| Over)?;
         let is_served = self.asked.is_none() && self.output.pending() == 0;
-        match is_served && (self.has_ended || self.is_dismissed) {
+        match is_served && (self.is_dismissed || self.has_ended && !self.input.is_ready()) {
             true => Err(Over),
             false => Ok(()),
         }
