@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// How long an agent may take for an answer. A snapshot of ten thousand threads takes a tenth of a second.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often to look meanwhile whether somebody has stopped the process.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// A connection to the agent of a process.
 pub(crate) struct Client {
@@ -155,13 +157,18 @@ impl Client {
     }
 
     fn greet(stream: UnixStream, process: Target) -> Result<Client, Gone> {
-        let set = stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
+        let set = stream.set_read_timeout(Some(LOOK)).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
         set.map_err(|error| Gone(format!("{} cannot be asked: {error}", process.name())))?;
         let frames = Frames::new(MAX_FRAME);
         let mut client =
             Client { stream, frames, process, agent: Hello::default(), traces: VecDeque::new(), with_frames: false };
-        client.say(&Request::Hello(Hello { protocol: PROTOCOL, software: software() }))?;
-        match client.hear()? {
+        let said = client.say(&Request::Hello(Hello { protocol: PROTOCOL, software: software() }));
+        // An agent that lets nobody in says why and closes: that may be there to be heard when it listens no more.
+        let heard = client.hear();
+        if heard.is_ok() {
+            said?;
+        }
+        match heard? {
             Reply::Hello(hello) => client.agent = hello,
             _ => return Err(client.unclear("something else than a greeting")),
         }
@@ -218,6 +225,7 @@ impl Client {
     /// What the agent says next, if that is not an error.
     fn hear(&mut self) -> Result<Reply, Gone> {
         let mut bytes = vec![0; 64 << 10];
+        let mut since = Instant::now();
         loop {
             match self.frames.next() {
                 Ok(None) => {}
@@ -234,8 +242,16 @@ impl Client {
             }
             match self.stream.read(&mut bytes) {
                 Ok(0) => return Err(self.lost(&ErrorKind::UnexpectedEof.into())),
-                Ok(read) => self.frames.add(&bytes[..read]),
+                Ok(read) => {
+                    self.frames.add(&bytes[..read]);
+                    since = Instant::now();
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if since.elapsed() > PATIENCE || self.process.is_stopped() {
+                        return Err(silent(&self.process));
+                    }
+                }
                 Err(error) => return Err(self.lost(&error)),
             }
         }
@@ -293,5 +309,48 @@ impl Source for Client {
 impl AsFd for Client {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+
+    /// The example `watched`, which listens.
+    fn started() -> Child {
+        let test = std::env::current_exe().expect("a running test has a path");
+        let program = test.ancestors().nth(2).expect("tests lie in PROFILE/deps").join("examples/watched");
+        let mut command = Command::new(program);
+        let mut child = command.arg("start").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.ends_with(".sock\n"), "{line}");
+        child
+    }
+
+    #[test]
+    fn a_program_that_ends_while_it_is_watched_is_said_to_have_ended() {
+        for in_order in [true, false] {
+            let mut child = started();
+            let pid = child.id();
+            let mut client = Client::connect(pid).unwrap();
+            assert_eq!(client.note(), None);
+            assert_eq!(client.snapshot().unwrap().process.pid, pid);
+            match in_order {
+                true => drop(child.stdin.take()),
+                false => child.kill().unwrap(),
+            }
+            let gone = loop {
+                if let Err(gone) = client.snapshot() {
+                    break gone.to_string();
+                }
+            };
+            assert!(gone.starts_with(&format!("process {pid} (")) && gone.ends_with(") has ended"), "{gone}");
+            assert_eq!(client.snapshot().unwrap_err().to_string(), gone, "and that does not change");
+            child.wait().unwrap();
+            assert!(Client::connect(pid).is_err());
+        }
     }
 }
