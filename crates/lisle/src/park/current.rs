@@ -2,7 +2,7 @@
 
 use super::label::Label;
 use super::record::{Life, Origin, Record, Shared};
-use super::{registry, sys};
+use super::{registry, sys, watched};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,9 +36,10 @@ mod store {
                 return;
             }
             RECORD.set(std::ptr::null());
-            IDENT.set(0);
             // SAFETY: `enter` got the pointer from `Arc::into_raw`, and we just took it out.
             registry::finish(&unsafe { Arc::from_raw(record) });
+            IDENT.set(0);
+            watched::leave(); // it has woken who waited for its end
         }
     }
 

@@ -21,9 +21,8 @@ use super::report::{self, Confidence, Link, Report, Waiter};
 use super::site::Site;
 use super::sys::{PlainGuard, PlainLock};
 use super::told::Told;
-use super::wait::{Bond, DETECT_AFTER, Owner, Subject, Wait};
+use super::wait::{Bond, DETECT_AFTER, Described, Owner, Wait};
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -126,14 +125,6 @@ fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
         patience: told.filter(|_| wait.kind == Kind::Lock).map_or(DETECT_AFTER, Told::patience),
         minds_signals: told.is_some_and(Told::minds_signals),
     })
-}
-
-struct Described<'a>(&'a dyn Subject);
-
-impl fmt::Display for Described<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.describe(f)
-    }
 }
 
 /// What came of looking where a wait leads.
