@@ -46,6 +46,11 @@ pub(crate) struct Waiting {
     pub(crate) interruptible: bool,
     unfailing: bool,
     pub(crate) key: usize,
+    /// The key, or what an embedder says that the object goes by.
+    pub(crate) object_key: usize,
+    /// See [`Subject::identity`](super::Subject::identity).
+    #[cfg(all(feature = "watch", not(loom)))]
+    pub(crate) identity: u64,
     pub(super) epoch: u64,
     /// How long it has to last before a cycle through it is suspected.
     #[cfg_attr(not(feature = "watch"), expect(dead_code, reason = "for those who look from outside"))]
@@ -121,6 +126,9 @@ fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
         interruptible: wait.interruptible,
         unfailing: wait.unfailing,
         key,
+        object_key: told.and_then(Told::key).unwrap_or(key),
+        #[cfg(all(feature = "watch", not(loom)))]
+        identity: told.map_or_else(|| wait.subject.identity(), Told::identity),
         epoch: record.epoch.load(Ordering::Relaxed),
         patience: told.filter(|_| wait.kind == Kind::Lock).map_or(DETECT_AFTER, Told::patience),
         minds_signals: told.is_some_and(Told::minds_signals),

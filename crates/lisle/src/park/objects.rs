@@ -23,12 +23,12 @@ const TRIED: usize = 16;
 pub(crate) const OTHERS: u32 = 0;
 
 /// Which object it is.
-pub(super) struct Thing<'a> {
-    pub(super) key: usize,
-    pub(super) kind: Kind,
-    pub(super) identity: u64,
+pub(crate) struct Thing<'a> {
+    pub(crate) key: usize,
+    pub(crate) kind: Kind,
+    pub(crate) identity: u64,
     /// The words for it. Called without a lock, when it is met for the first time.
-    pub(super) words: &'a dyn Fn() -> String,
+    pub(crate) words: &'a dyn Fn() -> String,
 }
 
 /// What is known of an object.
@@ -122,7 +122,7 @@ fn index_of(key: usize) -> usize {
 }
 
 /// The object's number, given it if it is met for the first time.
-pub(super) fn meet(thing: &Thing<'_>) -> u32 {
+pub(crate) fn meet(thing: &Thing<'_>) -> u32 {
     with_entry(thing, |entry| entry.id)
 }
 

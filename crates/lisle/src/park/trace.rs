@@ -318,9 +318,14 @@ impl Reader {
         Reader { number, homeless: HOMELESS.load(Ordering::Relaxed), origin, resume_at: 0 }
     }
 
+    /// A time on the events' clock; what was before it begins with it.
+    pub(crate) fn at_ns(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.origin).as_nanos() as u64
+    }
+
     /// The time now on the events' clock.
     pub(crate) fn now_ns(&self) -> u64 {
-        self.origin.elapsed().as_nanos() as u64
+        self.at_ns(Instant::now())
     }
 
     /// Reads at most about `most` events, those of each thread in their order; returns how many were lost

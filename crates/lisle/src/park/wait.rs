@@ -26,7 +26,7 @@ pub trait Subject: Sync {
     }
 
     /// Tells it from others that have been at its address before it: as good as a number of its own, the
-    /// same as long as the words for it are. Called by a thread that waits, without a lock.
+    /// same as long as the words for it are. Called as [`describe`](Subject::describe) is.
     fn identity(&self) -> u64 {
         identity_of_words(Described(self))
     }

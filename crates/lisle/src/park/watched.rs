@@ -73,28 +73,36 @@ impl Drop for Counting {
     }
 }
 
-/// While one lives, events are recorded, for its reader.
+/// Records events for its reader while it lives, or until it is stopped.
 pub(crate) struct Tracing {
     reader: trace::Reader,
+    goes_on: bool,
     // Objects have their numbers from there.
     _counting: Counting,
 }
 
 impl Tracing {
     pub(crate) fn begin() -> Tracing {
-        let tracing = Tracing { _counting: Counting::begin(), reader: trace::Reader::new() };
+        let tracing = Tracing { _counting: Counting::begin(), reader: trace::Reader::new(), goes_on: true };
         let mut watchers = WATCHERS.lock();
         watchers.tracing += 1;
         watchers.set_level();
         tracing
     }
+
+    /// Records no more, unless others do. What has been recorded can still be read.
+    pub(crate) fn stop(&mut self) {
+        if std::mem::replace(&mut self.goes_on, false) {
+            let mut watchers = WATCHERS.lock();
+            watchers.tracing = watchers.tracing.saturating_sub(1);
+            watchers.set_level();
+        }
+    }
 }
 
 impl Drop for Tracing {
     fn drop(&mut self) {
-        let mut watchers = WATCHERS.lock();
-        watchers.tracing = watchers.tracing.saturating_sub(1);
-        watchers.set_level();
+        self.stop();
     }
 }
 
