@@ -8,16 +8,16 @@
 //! | a slice `woken` at its end | the time from another thread's wake-up call to the end of the wait |
 //! | a slice `wakes NAME` | the other thread's part in that |
 //! | an arrow between the two | the hand-over |
-//! | a counter named `items in "jobs"` | the items of a queue, or permits of a semaphore, when threads waited for it |
+//! | a counter named `"jobs" items` | the items of a queue, or permits of a semaphore, when threads waited for it |
 //! | the instant `events lost`, and the last line | events that nobody could read in time |
 //!
-//! A file that ends in the middle, since the program was killed, is opened too.
+//! Perfetto does not like a file that ends in the middle: see [`checkpoint`](Writer::checkpoint).
 #![forbid(unsafe_code)]
 
 use super::wire::{Event, Outcome, Trace, What};
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 
 /// How long a wake-up call is shown to take: nobody has measured it, and an arrow needs a slice to begin at.
 const CALL_NS: u64 = 1_000;
@@ -74,6 +74,9 @@ struct End {
     began: u64,
     at: u64,
 }
+
+/// What ends a file.
+const END: &[u8] = b"\n]\n";
 
 /// What has been written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -132,8 +135,9 @@ impl<W: Write> Writer<W> {
             written: Written::default(),
         };
         let name = text(process);
-        writer
-            .put(format_args!(r#"{{"ph":"M","name":"process_name","pid":{pid},"tid":0,"args":{{"name":{name}}}}}"#))?;
+        writer.put(format_args!(
+            r#"{{"ph":"M","name":"process_name","pid":{pid},"tid":{pid},"args":{{"name":{name}}}}}"#
+        ))?;
         Ok(writer)
     }
 
@@ -160,7 +164,7 @@ impl<W: Write> Writer<W> {
             self.written.dropped += part.dropped;
             let (pid, at, dropped) = (self.pid, Micros(self.until_ns), part.dropped);
             self.put(format_args!(
-                r#"{{"ph":"i","s":"p","name":"events lost","cat":"lisle","pid":{pid},"tid":0,"ts":{at},"args":{{"events":{dropped}}}}}"#
+                r#"{{"ph":"i","s":"p","name":"events lost","cat":"lisle","pid":{pid},"tid":{pid},"ts":{at},"args":{{"events":{dropped}}}}}"#
             ))?;
         }
         for event in &part.events {
@@ -185,17 +189,12 @@ impl<W: Write> Writer<W> {
         let Written { events, dropped, waits, arrows, .. } = self.written;
         let (pid, threads) = (self.pid, self.written.threads);
         self.put(format_args!(
-            r#"{{"ph":"M","name":"lisle_trace","pid":{pid},"tid":0,"args":{{"events":{events},"threads":{threads},"waits":{waits},"hand_overs":{arrows},"lost":{dropped}}}}}"#
+            r#"{{"ph":"M","name":"lisle_trace","pid":{pid},"tid":{pid},"args":{{"events":{events},"threads":{threads},"waits":{waits},"hand_overs":{arrows},"lost":{dropped}}}}}"#
         ))?;
-        self.out.write_all(b"\n]\n")?;
+        self.out.write_all(END)?;
         self.out.flush()?;
         let written = self.written();
         Ok((self.out.out, written))
-    }
-
-    /// Has `out` write what it has kept.
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 
     /// An event of the file, on a line of its own.
@@ -224,8 +223,8 @@ impl<W: Write> Writer<W> {
         let number = self.namesakes.entry((kind.to_owned(), words.to_owned())).or_default();
         *number += 1;
         let counter = match *number {
-            1 => format!("items in {words}"),
-            n => format!("items in {words} ({n})"),
+            1 => words.to_owned(), // Perfetto adds the word for what is counted
+            n => format!("{words} ({n})"),
         };
         let name = text(format!("{kind} {words}").trim_end());
         self.objects.insert(id, Thing { name, counter: text(&counter) });
@@ -277,7 +276,7 @@ impl<W: Write> Writer<W> {
                 let Some(thing) = self.objects.get(&object) else { return Ok(()) };
                 let (pid, at, counter) = (self.pid, Micros(at_ns.max(self.since_ns)), thing.counter.clone());
                 self.put(format_args!(
-                    r#"{{"ph":"C","name":{counter},"pid":{pid},"tid":0,"ts":{at},"args":{{"items":{length}}}}}"#
+                    r#"{{"ph":"C","name":{counter},"pid":{pid},"tid":{thread},"ts":{at},"args":{{"items":{length}}}}}"#
                 ))?;
             }
             What::Other => {}
@@ -329,13 +328,13 @@ impl<W: Write> Writer<W> {
             r#"{{"ph":"X","name":"woken","cat":"wake","pid":{pid},"tid":{thread},"ts":{at},"dur":{length},"args":{{"by":{by}}}}}"#
         ))?;
         let (by, from) = (wake.by, Micros(wake.at));
+        let id = u64::from(thread) << 32 | u64::from(wait); // read as a hexadecimal number
         self.put(format_args!(
-            r#"{{"ph":"s","id":"{thread:x}.{wait:x}","name":"hand-over","cat":"wake","pid":{pid},"tid":{by},"ts":{from}}}"#
+            r#"{{"ph":"s","id":"{id:x}","name":"hand-over","cat":"wake","pid":{pid},"tid":{by},"ts":{from}}}"#
         ))?;
-        // Within the slice, not at its edge: that is where it is found.
         let to = Micros((began + (end.at - began) / 2).max(wake.at));
         self.put(format_args!(
-            r#"{{"ph":"f","bp":"e","id":"{thread:x}.{wait:x}","name":"hand-over","cat":"wake","pid":{pid},"tid":{thread},"ts":{to}}}"#
+            r#"{{"ph":"f","bp":"e","id":"{id:x}","name":"hand-over","cat":"wake","pid":{pid},"tid":{thread},"ts":{to}}}"#
         ))
     }
 
@@ -348,6 +347,15 @@ impl<W: Write> Writer<W> {
         if self.ends.len() > MOST_LOOSE {
             self.ends.retain(|_, end| end.at > old);
         }
+    }
+}
+
+impl<W: Write + Seek> Writer<W> {
+    /// Makes what has been written a whole file, for the case that the program is killed before the next.
+    pub fn checkpoint(&mut self) -> io::Result<()> {
+        self.out.out.write_all(END)?;
+        self.out.flush()?;
+        self.out.out.seek_relative(-(END.len() as i64))
     }
 }
 

@@ -35,7 +35,10 @@ const PARTS_AFTER: u32 = 64;
 /// # drop(counting);
 /// ```
 #[must_use = "it counts as long as it lives"]
-pub struct Counting(#[expect(dead_code, reason = "its drop is what it is for")] watched::Counting);
+pub struct Counting(
+    #[allow(dead_code, reason = "its drop is what it is for")] // not where drops count as use
+    watched::Counting,
+);
 
 impl Counting {
     /// Counts from now on.
@@ -110,8 +113,10 @@ impl Reader {
             self.add_present_waits(&mut trace.events);
         }
         let until_ns = self.stopped.as_ref().map_or(now_ns, |stopped| stopped.at_ns);
+        // What happened just before the start may have been written down just after it.
+        let times = self.since_ns..=if self.stopped.is_some() { until_ns } else { u64::MAX };
         let (dropped, more) = self.tracing.read(PART, |event| {
-            if self.stopped.is_none() || event.at_ns <= until_ns {
+            if times.contains(&event.at_ns) {
                 trace.events.push(event_of(event));
             }
         });
