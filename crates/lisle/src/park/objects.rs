@@ -8,6 +8,7 @@ use super::sys::{PlainGuard, PlainLock};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Who waits for different things seldom meets the others at a lock.
 const SHARDS: usize = 64;
@@ -238,8 +239,16 @@ pub(crate) fn words_of(ids: impl IntoIterator<Item = u32>) -> Vec<(u32, Kind, Ar
     found
 }
 
+/// How often all has been forgotten: numbers of before mean nothing now.
+pub(super) fn epoch() -> u32 {
+    EPOCH.load(Ordering::Relaxed)
+}
+
+static EPOCH: AtomicU32 = AtomicU32::new(1);
+
 /// Begins to count from nothing. Numbers that were given away are not given again.
 pub(super) fn clear() {
+    EPOCH.fetch_add(1, Ordering::Relaxed);
     lock_all().into_iter().for_each(|mut table| table.clear());
 }
 

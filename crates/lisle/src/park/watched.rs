@@ -3,6 +3,7 @@
 //! While somebody counts, the end of each wait is noted by [object](super::objects); while somebody traces,
 //! what threads do with their waits is also [recorded](super::trace), event by event.
 
+use super::kind::Kind;
 use super::record::{Record, Shared};
 use super::sys::{PlainGuard, PlainLock};
 use super::trace::{self, Did, How, Tracer};
@@ -39,6 +40,39 @@ impl Watchers {
 
 thread_local! {
     static HIDDEN: Cell<bool> = const { Cell::new(false) };
+    static KNOWN: Known = const { Known([const { Cell::new(Met { key: 0, kind: Kind::Idle, identity: 0, epoch: 0, id: 0 }) }; 4]) };
+}
+
+/// An object that a thread has met, and its number: not to have to look for it at the beginning of each wait.
+#[derive(Clone, Copy)]
+struct Met {
+    key: usize,
+    kind: Kind,
+    identity: u64,
+    /// Since when numbers are as they are: see [`objects::epoch`].
+    epoch: u32,
+    id: u32,
+}
+
+/// The last few.
+struct Known([Cell<Met>; 4]);
+
+impl Known {
+    fn place(&self, thing: &objects::Thing<'_>) -> &Cell<Met> {
+        // Keys are addresses of words.
+        &self.0[(thing.key >> 3 ^ thing.kind as usize) % 4]
+    }
+
+    fn find(&self, thing: &objects::Thing<'_>) -> Option<u32> {
+        let met = self.place(thing).get();
+        let same = met.key == thing.key && met.kind == thing.kind && met.identity == thing.identity;
+        (same && met.epoch == objects::epoch()).then_some(met.id)
+    }
+
+    fn note(&self, thing: &objects::Thing<'_>, id: u32) {
+        let &objects::Thing { key, kind, identity, .. } = thing;
+        self.place(thing).set(Met { key, kind, identity, epoch: objects::epoch(), id });
+    }
 }
 
 /// The calling thread is one of those who watch: its own waits are not kept.
@@ -136,7 +170,16 @@ fn begin_traced(me: &Record, key: usize, wait: &Wait<'_>, began: Instant) -> Beg
         return None;
     }
     let identity = identity_of(me, wait);
-    let object = with_thing(me, key, wait, identity, objects::meet);
+    let meet = |thing: &objects::Thing<'_>| {
+        KNOWN.with(|known| {
+            known.find(thing).unwrap_or_else(|| {
+                let id = objects::meet(thing);
+                known.note(thing, id);
+                id
+            })
+        })
+    };
+    let object = with_thing(me, key, wait, identity, meet);
     trace::record(began, Did::Wait { object });
     if let Some(length) = wait.length {
         trace::record(began, Did::Length { object, length: length() as u64 });

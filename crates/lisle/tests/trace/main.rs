@@ -50,6 +50,8 @@ fn the_slices_of_a_lock_add_up_to_its_counters() {
     let (mut parts, over) = (Vec::new(), AtomicBool::new(false));
     let rounds = if cfg!(debug_assertions) { 3_000 } else { 30_000 };
     let stats = thread::scope(|scope| {
+        // So that there are waits for each of them, however fast the machine is.
+        let held = locks.each_ref().map(Mutex::lock);
         let workers: Vec<_> = (0..6)
             .map(|worker| {
                 let (locks, jobs) = (&locks, &jobs);
@@ -71,6 +73,8 @@ fn the_slices_of_a_lock_add_up_to_its_counters() {
                 thread::yield_now();
             }
         });
+        workers.iter().for_each(|worker| until_waits(worker.thread()));
+        drop(held);
         let stats: Vec<_> = workers.into_iter().map(|worker| worker.join().unwrap()).collect();
         over.store(true, Ordering::Relaxed);
         reading.join().unwrap();
@@ -110,6 +114,7 @@ fn the_slices_of_a_lock_add_up_to_its_counters() {
         assert_eq!(slices, count, "{kind}");
         assert!(close(length, total.as_nanos() as u64), "{kind}: {length} ns in slices, {total:?} known");
     }
+    assert!(sums["mutex \"north\""].0 >= 3 && sums["mutex \"south\""].0 >= 3);
     assert!(sums["queue empty \"orders\""].0 > 0 && !file.arrows.is_empty());
     let items = &file.counters["\"orders\""];
     assert!(items.iter().all(|&(_, items)| items <= 4) && items.iter().any(|&(_, items)| items > 0));
