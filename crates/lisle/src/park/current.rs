@@ -64,6 +64,13 @@ mod store {
         use_it(&record)
     }
 
+    /// Calls `use_it` with the calling thread's record, unless it has not called in yet or has ended.
+    #[cfg(feature = "watch")]
+    pub(crate) fn if_known<R>(use_it: impl FnOnce(&Record) -> R) -> Option<R> {
+        // SAFETY: as in `with`.
+        unsafe { RECORD.get().as_ref() }.map(use_it)
+    }
+
     /// Whether the thread is past the point where its end could be noticed: in the destructor of a
     /// thread local that outlives ours, or in a handler of `atexit`.
     pub(crate) fn is_late() -> bool {
@@ -115,6 +122,8 @@ mod store {
     pub(crate) fn end() {}
 }
 
+#[cfg(all(feature = "watch", not(loom)))]
+pub(crate) use store::if_known;
 pub(crate) use store::{end, ident_if_known, with};
 
 /// The calling thread's ident.

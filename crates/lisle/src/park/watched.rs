@@ -1,14 +1,15 @@
 //! What is kept of waits for those who watch: nothing while nobody does, which costs a look at one flag.
 //!
 //! While somebody counts, the end of each wait is noted by [object](super::objects); while somebody traces,
-//! what threads do with their waits is also [recorded](super::trace), event by event.
+//! what threads do with their waits is also [recorded](super::trace), event by event. The library's own threads
+//! do nothing that is kept.
 
 use super::kind::Kind;
 use super::record::{Record, Shared};
 use super::sys::{PlainGuard, PlainLock};
 use super::trace::{self, Did, How, Tracer};
 use super::wait::{Described, Outcome, Wait};
-use super::{objects, told::Told};
+use super::{current, objects, told::Told};
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -39,7 +40,6 @@ impl Watchers {
 }
 
 thread_local! {
-    static HIDDEN: Cell<bool> = const { Cell::new(false) };
     static KNOWN: Known = const { Known([const { Cell::new(Met { key: 0, kind: Kind::Idle, identity: 0, epoch: 0, id: 0 }) }; 4]) };
 }
 
@@ -73,11 +73,6 @@ impl Known {
         let &objects::Thing { key, kind, identity, .. } = thing;
         self.place(thing).set(Met { key, kind, identity, epoch: objects::epoch(), id });
     }
-}
-
-/// The calling thread is one of those who watch: its own waits are not kept.
-pub(crate) fn hide() {
-    HIDDEN.set(true);
 }
 
 /// While one lives, waits are counted by object.
@@ -166,7 +161,7 @@ pub(super) fn begin(me: &Record, key: usize, wait: &Wait<'_>, began: Instant) ->
 
 #[cold]
 fn begin_traced(me: &Record, key: usize, wait: &Wait<'_>, began: Instant) -> Begun {
-    if HIDDEN.get() {
+    if me.is_service() {
         return None;
     }
     let identity = identity_of(me, wait);
@@ -213,7 +208,7 @@ fn end_watched(
     begun: Begun,
     level: u8,
 ) {
-    if HIDDEN.get() {
+    if me.is_service() {
         return;
     }
     let identity = begun.unwrap_or_else(|| identity_of(me, wait));
@@ -247,7 +242,7 @@ pub(super) fn wake<'a>(threads: impl Iterator<Item = &'a Shared>) {
 
 #[cold]
 fn wake_traced<'a>(threads: impl Iterator<Item = &'a Shared>) {
-    if HIDDEN.get() {
+    if current::if_known(Record::is_service) == Some(true) {
         return;
     }
     // Before the grant: so no wait ends before it was ended.

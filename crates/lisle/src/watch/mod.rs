@@ -39,6 +39,7 @@
 // | `text` | such a picture in words |
 // | `trace` | what threads did, event by event |
 // | `perfetto` | such events as a file that Perfetto opens |
+// | `trace_file` | such a file of a whole run |
 
 #[cfg(target_os = "linux")]
 pub(crate) mod agent;
@@ -51,6 +52,8 @@ mod snapshot;
 mod system;
 mod text;
 mod trace;
+#[cfg(target_os = "linux")]
+pub(crate) mod trace_file;
 pub mod wire;
 
 pub use crate::park::report::on_report;

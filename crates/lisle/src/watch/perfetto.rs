@@ -377,8 +377,9 @@ fn text(of: &str) -> String {
     for c in of.chars() {
         match c {
             '"' | '\\' => json.extend(['\\', c]),
-            '<' | '>' | '&' | '\'' | '\u{2028}' | '\u{2029}' => json += &format!("\\u{:04x}", u32::from(c)),
-            c if c.is_control() => json += &format!("\\u{:04x}", u32::from(c)),
+            c if matches!(c, '<' | '>' | '&' | '\'') || super::is_harmful(c) => {
+                json += &format!("\\u{:04x}", u32::from(c)); // all of these are below 2¹⁶
+            }
             c => json.push(c),
         }
     }

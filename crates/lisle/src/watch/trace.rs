@@ -148,7 +148,7 @@ impl Reader {
     /// The waits that go on already, as if they had begun when they did or, if that was before the clock of
     /// traces, with it.
     fn add_present_waits(&self, events: &mut Vec<Event>) {
-        let threads: Vec<_> = registry::lock().iter().cloned().collect();
+        let threads: Vec<_> = registry::lock().iter().filter(|record| !record.is_service()).cloned().collect();
         for record in threads {
             let Some(waiting) = deadlock::waiting(&record) else { continue };
             let thing = objects::Thing {
