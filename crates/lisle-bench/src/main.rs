@@ -22,6 +22,7 @@ mod rwlock;
 mod semaphore;
 mod snapshot;
 mod threads;
+mod tracing;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -96,6 +97,7 @@ fn cases(plan: &Plan) -> Vec<Case> {
         threads::cases,
         deadlock::cases,
         end::cases,
+        tracing::cases,
     ] {
         cases.extend(group());
     }

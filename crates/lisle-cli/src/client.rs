@@ -194,13 +194,11 @@ impl Client {
     }
 
     /// Has the agent send a trace, from now on: see [`next_trace`](Client::next_trace).
-    #[allow(dead_code)] // for `lisle trace` and `lisle web`
     pub(crate) fn start_trace(&mut self) -> Result<(), Gone> {
         self.say(&Request::StartTrace)
     }
 
     /// The next part of the trace. Waits for it: there is one now and then, also if nothing has happened.
-    #[allow(dead_code)]
     pub(crate) fn next_trace(&mut self) -> Result<Trace, Gone> {
         if let Some(trace) = self.traces.pop_front() {
             return Ok(trace);
@@ -212,7 +210,6 @@ impl Client {
     }
 
     /// Has the agent send the last part, which is marked so.
-    #[allow(dead_code)]
     pub(crate) fn stop_trace(&mut self) -> Result<(), Gone> {
         self.say(&Request::StopTrace)
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `client` | a connection to a program's agent |
 //! | `source` | where views get snapshots: there, or what a test makes up |
-//! | `dump`, `list`, `run` | the commands of these names |
+//! | `dump`, `list`, `run`, `trace` | the commands of these names |
 //! | `top` | a terminal view |
 //! | `web` | a page |
 
@@ -18,6 +18,7 @@ mod dump;
 mod list;
 mod run;
 mod source;
+mod trace;
 
 use source::Gone;
 
@@ -43,6 +44,8 @@ enum Command {
     List,
     /// Run a program so that it can be looked at
     Run(run::Arguments),
+    /// Record what the threads of a process do, as a file that Perfetto opens
+    Trace(trace::Arguments),
 }
 
 /// The program, called with these arguments, the first of which is its name.
@@ -58,6 +61,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Dump(arguments) => dump::run(arguments),
         Command::List => list::run(),
         Command::Run(arguments) => run::run(arguments),
+        Command::Trace(arguments) => trace::run(arguments),
     };
     done.unwrap_or_else(|why| {
         tell(&why.to_string());

@@ -51,12 +51,15 @@ pub struct Waiting<'a> {
     pub deadline: Option<Instant>,
     /// Whether an interrupt ends it.
     pub interruptible: bool,
+    /// How many items or permits there are, for those who watch. Called by the waiting thread, without a
+    /// lock.
+    pub length: Option<&'a dyn Fn() -> usize>,
 }
 
 impl Waiting<'_> {
     /// A wait without limit, which an interrupt can end, for something that anybody can do.
     pub fn new(kind: Kind) -> Waiting<'static> {
-        Waiting { kind, subject: &Nobody, deadline: None, interruptible: true }
+        Waiting { kind, subject: &Nobody, deadline: None, interruptible: true, length: None }
     }
 }
 
@@ -71,6 +74,7 @@ impl Waiting<'_> {
 pub fn park(key: usize, waiting: &Waiting<'_>, validate: impl FnOnce() -> bool) -> Result<bool, WaitError> {
     let mut wait = Wait::new(waiting.kind, waiting.subject, Location::caller(), waiting.deadline);
     wait.interruptible = waiting.interruptible;
+    wait.length = waiting.length;
     Ok(park::park(key, &wait, validate).settle()?.is_some())
 }
 

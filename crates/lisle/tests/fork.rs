@@ -3,6 +3,7 @@
 
 use lisle::sync::{Condvar, Mutex};
 use lisle::thread::{self, Builder, JoinError, JoinHandle, Local};
+use lisle::watch::{Reader, snapshot};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -184,6 +185,38 @@ fn five_hundred_forks_under_full_contention() {
     }
 }
 
+fn a_child_of_a_traced_process_is_not_traced() {
+    let arena = Arena::new();
+    let mut reader = Reader::start();
+    let fighters = arena.fill(false);
+    for _ in 0..50 {
+        in_child(|| {
+            // The parent's reader has nothing to say here, and what it has counted is forgotten.
+            reader.stop();
+            let part = reader.next();
+            assert!(part.last && part.events.is_empty());
+            assert!(snapshot().objects.is_empty());
+            // Another one begins anew.
+            let mut reader = Reader::start();
+            child_is_well(&fighters);
+            reader.stop();
+            assert!(
+                reader
+                    .next()
+                    .threads
+                    .iter()
+                    .all(|named| thread::current().ident().is_some_and(|me| me.get() == named.ident))
+            );
+            assert!(snapshot().objects.iter().any(|object| object.kind == "sleep" && object.waits == 1));
+        });
+        reader.next();
+    }
+    arena.over.store(true, Ordering::Relaxed);
+    fighters.iter().for_each(|fighter| fighter.join().unwrap());
+    reader.stop();
+    assert!(!reader.next().events.is_empty());
+}
+
 fn a_thread_that_forks_is_main_in_the_child() {
     let forks = Builder::new().name("forks".into()).daemon(true).spawn(|| {
         in_child(|| {
@@ -260,6 +293,7 @@ fn the_exit_of_a_child_waits_for_nobody_lost() {
 fn forks() {
     let cases = [
         ("five_hundred_forks_under_full_contention", five_hundred_forks_under_full_contention as fn()),
+        ("a_child_of_a_traced_process_is_not_traced", a_child_of_a_traced_process_is_not_traced as fn()),
         ("a_thread_that_forks_is_main_in_the_child", a_thread_that_forks_is_main_in_the_child as fn()),
         (
             "a_thread_that_forks_has_finished_once_it_exits_the_child",

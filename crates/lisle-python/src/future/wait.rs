@@ -70,7 +70,7 @@ unsafe fn wait_for(future: Obj, limit: Limit) -> Waited {
             word & EXPOSED == 0 && is_open(word)
         };
         wait(Described { object: future, describe }, limit, &mut |deadline| {
-            let waiting = Waiting { kind: Kind::Future, subject: &subject, deadline, interruptible: true };
+            let waiting = Waiting { subject: &subject, deadline, ..Waiting::new(Kind::Future) };
             while pending() {
                 embed::park(key(it), &waiting, pending)?;
             }

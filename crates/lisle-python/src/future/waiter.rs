@@ -260,7 +260,7 @@ unsafe extern "C-unwind" fn wait_(waiter: Obj, given: *const Obj, count: isize, 
         // A pointer, by the rule of the frames.
         let set = Box::into_raw(Box::new(set_of(futures, all, any == py::Py_True())));
         let ended = wait(Described { object: waiter, describe }, limit, &mut |deadline| {
-            let waiting = Waiting { kind: Kind::Future, subject: &*set, deadline, interruptible: true };
+            let waiting = Waiting { subject: &*set, deadline, ..Waiting::new(Kind::Future) };
             while !is_over() {
                 embed::park(&raw const it.rung as usize, &waiting, || !is_over())?;
             }

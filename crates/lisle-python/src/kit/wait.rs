@@ -60,6 +60,11 @@ impl Tell for Words {
         (self.of.describe)(self.of.object, f)
     }
 
+    fn key(&self) -> Option<usize> {
+        // Of one object's waiters some sleep here and some there.
+        Some(self.of.object.addr())
+    }
+
     fn place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(place) = self.place else { return f.write_str("no Python code") };
         // SAFETY: the names are the code's own, and it is alive.

@@ -192,7 +192,8 @@ impl Queue {
                 self.idle.set(self.idle.get() + 1);
                 self.latch.unlock();
                 let ended = wait(Described { object: queue, describe }, limit, &mut |deadline| {
-                    let waiting = Waiting { deadline, ..Waiting::new(Kind::Idle) };
+                    let length = || self.len();
+                    let waiting = Waiting { deadline, length: Some(&length), ..Waiting::new(Kind::Idle) };
                     // Once: who was woken must say below that it has come, if only in vain. That may be this
                     // thread although it does not sleep yet, and the item gone to another: who looks for
                     // sleepers after `waking` was set either finds this one, or this one sees it.
@@ -231,7 +232,9 @@ impl Queue {
             let workers = Workers(self.number);
             let is_full = || self.is_full() && !is_over();
             let ended = wait(Described { object: queue, describe }, Limit::Never, &mut |deadline| {
-                let waiting = Waiting { kind: Kind::PoolFull, subject: &workers, deadline, interruptible: true };
+                let length = || self.len();
+                let waiting =
+                    Waiting { subject: &workers, deadline, length: Some(&length), ..Waiting::new(Kind::PoolFull) };
                 if is_full() {
                     embed::park(self.room(), &waiting, is_full)?;
                 }

@@ -40,7 +40,7 @@ impl Line {
 }
 
 /// Waits in `line`, of the queue `of`, whose state `guard` guards, until it is woken or `idle` says
-/// that there is nothing to wait for any more. `idle` is called detached.
+/// that there is nothing to wait for any more. `idle` is called detached. `len` is what the queue has.
 ///
 /// Who is woken has to look for what it was woken for; if it leaves without having looked, it must
 /// wake another in its place.
@@ -53,6 +53,7 @@ pub(super) unsafe fn wait_in<T>(
     kind: Kind,
     limit: Limit,
     idle: &dyn Fn() -> bool,
+    len: &AtomicUsize,
 ) -> Waited {
     if matches!(limit, Limit::Now) {
         return Waited::TimedOut;
@@ -64,7 +65,8 @@ pub(super) unsafe fn wait_in<T>(
         guard.with(|_| line.0.fetch_add(1, Relaxed));
         let mut woken = false;
         let ended = wait(Described { object: of, describe }, limit, &mut |deadline| {
-            let waiting = Waiting { deadline, ..Waiting::new(kind) };
+            let length = || len.load(Relaxed);
+            let waiting = Waiting { deadline, length: Some(&length), ..Waiting::new(kind) };
             match park(line.key(), &waiting, idle) {
                 Ok(by_other) => {
                     woken = by_other;

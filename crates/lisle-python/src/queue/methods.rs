@@ -103,7 +103,7 @@ pub(super) unsafe fn put_patiently(it: Obj, item: Obj, patience: &mut Patience) 
                 Next::Expose => return ptr::null_mut(),
             };
             let idle = || queue.is_idle_for_putters();
-            match wait_in(&queue.putters, &queue.state, it, Kind::QueuePut, limit, &idle) {
+            match wait_in(&queue.putters, &queue.state, it, Kind::QueuePut, limit, &idle, &queue.len) {
                 Waited::Granted => {}
                 Waited::TimedOut => is_over = true,
                 Waited::Raised => return ptr::null_mut(),
@@ -189,7 +189,7 @@ pub(super) unsafe fn get_patiently(it: Obj, patience: &mut Patience) -> Obj {
                 Next::Expose => return ptr::null_mut(),
             };
             let idle = || queue.is_idle_for_getters();
-            match wait_in(&queue.getters, &queue.state, it, Kind::QueueGet, limit, &idle) {
+            match wait_in(&queue.getters, &queue.state, it, Kind::QueueGet, limit, &idle, &queue.len) {
                 Waited::Granted => {}
                 Waited::TimedOut => is_over = true,
                 Waited::Raised => return ptr::null_mut(),
@@ -287,7 +287,7 @@ pub(super) unsafe extern "C-unwind" fn join(it: Obj, args: *const Obj, count: is
                 Next::Expose => return ptr::null_mut(),
             };
             let idle = || queue.is_idle_for_joiners();
-            match wait_in(&queue.joiners, &queue.state, it, Kind::QueueJoin, limit, &idle) {
+            match wait_in(&queue.joiners, &queue.state, it, Kind::QueueJoin, limit, &idle, &queue.len) {
                 Waited::Granted => {}
                 Waited::TimedOut => return answer(false),
                 Waited::Raised => return ptr::null_mut(),

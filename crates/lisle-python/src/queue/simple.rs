@@ -194,7 +194,7 @@ unsafe fn get_patiently(it: Obj, limit: Limit) -> Obj {
         let queue = body::<Simple>(it);
         let idle = || queue.len.load(Relaxed) == 0;
         loop {
-            let ended = wait_in(&queue.getters, &queue.items, it, Kind::QueueGet, limit, &idle);
+            let ended = wait_in(&queue.getters, &queue.items, it, Kind::QueueGet, limit, &idle, &queue.len);
             if ended == Waited::Raised {
                 return ptr::null_mut();
             }

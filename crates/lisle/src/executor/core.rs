@@ -545,6 +545,10 @@ impl<T: Send> Subject for Core<T> {
         }
     }
 
+    fn identity(&self) -> u64 {
+        self.label.identity()
+    }
+
     fn owners(&self, _: Kind, found: &mut dyn FnMut(Owner)) {
         match self.prospect() {
             Prospect::Unknown => {}

@@ -306,7 +306,10 @@ impl Inner {
         };
         let must_wait = || self.backlog.is_empty() && !self.backlog.is_closed();
         let site = self.options.site;
-        self.bench.sit(Wait::new(Kind::Idle, self, site, limit.deadline()), take, must_wait)
+        let length = || self.backlog.len();
+        let mut wait = Wait::new(Kind::Idle, self, site, limit.deadline());
+        wait.length = Some(&length);
+        self.bench.sit(wait, take, must_wait)
     }
 
     #[cold]
@@ -332,7 +335,9 @@ impl Inner {
                 None
             }
         };
-        let wait = Wait::new(Kind::PoolFull, self, site, limit.deadline());
+        let length = || self.backlog.len();
+        let mut wait = Wait::new(Kind::PoolFull, self, site, limit.deadline());
+        wait.length = Some(&length);
         self.room.wait(wait, attempt, must_wait).unwrap_or_else(|error| {
             Err(match error {
                 WaitError::TimedOut => SubmitError::TimedOut,
@@ -473,6 +478,10 @@ enum Put {
 impl Subject for Inner {
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.name)
+    }
+
+    fn identity(&self) -> u64 {
+        self.id.into()
     }
 
     fn owners(&self, kind: Kind, found: &mut dyn FnMut(Owner)) {

@@ -74,6 +74,10 @@ impl Subject for Count {
         write!(f, "of the scope {}", self.label)
     }
 
+    fn identity(&self) -> u64 {
+        self.label.identity()
+    }
+
     fn owners(&self, _: Kind, found: &mut dyn FnMut(Owner)) {
         teams::of(self.pool, &mut |ident| found(Owner::any(1, ident, Bond::MayRun)));
     }

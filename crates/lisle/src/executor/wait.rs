@@ -394,6 +394,10 @@ impl<W: Watch + ?Sized> Subject for WaitSet<'_, W> {
         write!(f, "one of {pending} that are not done")
     }
 
+    fn identity(&self) -> u64 {
+        0 // the words change while it is waited for
+    }
+
     fn owners(&self, _: Kind, found: &mut dyn FnMut(Owner)) {
         let pending: Vec<_> = self.futures.iter().filter(|future| future.how_done().is_none()).collect();
         if self.any && pending.len() < self.left {

@@ -2,7 +2,7 @@
 
 use super::label::Label;
 use super::record::{Life, Origin, Record, Shared};
-use super::{registry, sys};
+use super::{registry, sys, watched};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,9 +36,10 @@ mod store {
                 return;
             }
             RECORD.set(std::ptr::null());
-            IDENT.set(0);
             // SAFETY: `enter` got the pointer from `Arc::into_raw`, and we just took it out.
             registry::finish(&unsafe { Arc::from_raw(record) });
+            IDENT.set(0);
+            watched::leave(); // it has woken who waited for its end
         }
     }
 
@@ -61,6 +62,13 @@ mod store {
         // the count as it is.
         let record = ManuallyDrop::new(unsafe { Arc::from_raw(record) });
         use_it(&record)
+    }
+
+    /// Calls `use_it` with the calling thread's record, unless it has not called in yet or has ended.
+    #[cfg(feature = "watch")]
+    pub(crate) fn if_known<R>(use_it: impl FnOnce(&Record) -> R) -> Option<R> {
+        // SAFETY: as in `with`.
+        unsafe { RECORD.get().as_ref() }.map(use_it)
     }
 
     /// Whether the thread is past the point where its end could be noticed: in the destructor of a
@@ -114,6 +122,8 @@ mod store {
     pub(crate) fn end() {}
 }
 
+#[cfg(all(feature = "watch", not(loom)))]
+pub(crate) use store::if_known;
 pub(crate) use store::{end, ident_if_known, with};
 
 /// The calling thread's ident.

@@ -21,9 +21,8 @@ use super::report::{self, Confidence, Link, Report, Waiter};
 use super::site::Site;
 use super::sys::{PlainGuard, PlainLock};
 use super::told::Told;
-use super::wait::{Bond, DETECT_AFTER, Owner, Subject, Wait};
+use super::wait::{Bond, DETECT_AFTER, Described, Owner, Wait};
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -47,6 +46,11 @@ pub(crate) struct Waiting {
     pub(crate) interruptible: bool,
     unfailing: bool,
     pub(crate) key: usize,
+    /// The key, or what an embedder says that the object goes by.
+    pub(crate) object_key: usize,
+    /// See [`Subject::identity`](super::Subject::identity).
+    #[cfg(all(feature = "watch", not(loom)))]
+    pub(crate) identity: u64,
     pub(super) epoch: u64,
     /// How long it has to last before a cycle through it is suspected.
     #[cfg_attr(not(feature = "watch"), expect(dead_code, reason = "for those who look from outside"))]
@@ -122,18 +126,13 @@ fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
         interruptible: wait.interruptible,
         unfailing: wait.unfailing,
         key,
+        object_key: told.and_then(Told::key).unwrap_or(key),
+        #[cfg(all(feature = "watch", not(loom)))]
+        identity: told.map_or_else(|| wait.subject.identity(), Told::identity),
         epoch: record.epoch.load(Ordering::Relaxed),
         patience: told.filter(|_| wait.kind == Kind::Lock).map_or(DETECT_AFTER, Told::patience),
         minds_signals: told.is_some_and(Told::minds_signals),
     })
-}
-
-struct Described<'a>(&'a dyn Subject);
-
-impl fmt::Display for Described<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.describe(f)
-    }
 }
 
 /// What came of looking where a wait leads.

@@ -7,7 +7,7 @@ use super::private::{self, Private};
 use super::record::Shared;
 use super::registry::{self, Registry};
 use super::sys::{self, PlainGuard};
-use super::{current, deadlock};
+use super::{current, deadlock, watched};
 use std::any::Any;
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -20,6 +20,7 @@ struct Held {
     registry: PlainGuard<'static, Registry>,
     _names: PlainGuard<'static, Names>,
     _reported: Box<dyn Any>,
+    watched: watched::Held,
     _closed: sys::Closed,
     #[cfg(all(feature = "watch", target_os = "linux"))]
     private: PlainGuard<'static, Private>,
@@ -49,6 +50,7 @@ extern "C" fn prepare() {
         registry: registry::lock(),
         _names: names::lock(),
         _reported: Box::new(deadlock::lock_reported()),
+        watched: watched::Held::lock(),
         _closed: sys::close(),
         #[cfg(all(feature = "watch", target_os = "linux"))]
         private: private::lock(),
@@ -67,6 +69,7 @@ extern "C" fn in_parent() {
 extern "C" fn in_child() {
     let Some(mut held) = take() else { return };
     held.lot.clear();
+    held.watched.clear();
     #[cfg(all(feature = "watch", target_os = "linux"))]
     {
         held.private.close();

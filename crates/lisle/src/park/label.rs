@@ -2,7 +2,7 @@
 
 use super::site::Site;
 use super::sys::{atomic::AtomicPtr, atomic::Ordering, const_fn};
-use super::wait::Subject;
+use super::wait::{Subject, identity_of_words};
 use std::fmt;
 use std::panic::Location;
 
@@ -105,6 +105,15 @@ impl Label {
         self.get().ok().map(|named| &*named.name)
     }
 
+    /// Tells the primitive from those that have been at its address before.
+    pub(crate) fn identity(&self) -> u64 {
+        match self.get() {
+            // Not the address of the name: what was freed with the old primitive comes back for the new one.
+            Ok(named) => identity_of_words(format_args!("{}", named.name)),
+            Err(site) => std::ptr::from_ref(site).addr() as u64,
+        }
+    }
+
     /// Where the primitive was made.
     pub(crate) fn site(&self) -> Site {
         match self.get() {
@@ -139,6 +148,10 @@ impl fmt::Display for Label {
 impl Subject for Label {
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+
+    fn identity(&self) -> u64 {
+        Label::identity(self)
     }
 }
 

@@ -6,6 +6,7 @@ use super::site::Site;
 use super::sys::atomic::Ordering;
 use super::sys::{InnerGuard, InnerLock};
 use super::wait::Wait;
+use super::watched;
 use std::cell::Cell;
 use std::ptr;
 use std::sync::Arc;
@@ -314,6 +315,9 @@ pub(crate) fn unpark(
     }
     finish(done);
     drop(queue);
+    if first.is_some() {
+        watched::wake(first.iter().chain(&rest));
+    }
     for record in first.iter().chain(&rest) {
         record.parker.grant();
     }

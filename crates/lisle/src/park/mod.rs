@@ -13,6 +13,7 @@
 //! | `lot` | who waits where: nodes on stacks, in hashed buckets |
 //! | `wait` | a wait from beginning to end, and how it can end |
 //! | `told` | what an embedder adds: its own names and places, and that it minds signals |
+//! | `watched`, `objects`, `trace`, `ring` | what is kept of waits while somebody watches: counts by object, events by thread |
 //! | `outside` | waiting for what other processes do |
 //! | `deadlock`, `graph`, `report` | who waits for whom, which of it can never end, and the words for it |
 //! | `survey` | all threads and their waits at once, for those who look from outside |
@@ -33,6 +34,8 @@ pub(crate) mod limit;
 pub(crate) mod lot;
 pub(crate) mod name;
 pub(crate) mod names;
+#[cfg(all(feature = "watch", not(loom)))]
+pub(crate) mod objects;
 #[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
 pub(crate) mod order;
 #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
@@ -44,6 +47,8 @@ pub(crate) mod reads;
 pub(crate) mod record;
 pub(crate) mod registry;
 pub(crate) mod report;
+#[cfg(all(feature = "watch", any(test, not(loom))))]
+mod ring;
 pub(crate) mod site;
 pub(crate) mod spin;
 pub(crate) mod stats;
@@ -51,7 +56,14 @@ pub(crate) mod stats;
 pub(crate) mod survey;
 pub(crate) mod sys;
 pub(crate) mod told;
+#[cfg(all(feature = "watch", not(loom)))]
+pub(crate) mod trace;
 pub(crate) mod wait;
+#[cfg(not(all(feature = "watch", not(loom))))]
+#[path = "unwatched.rs"]
+mod watched;
+#[cfg(all(feature = "watch", not(loom)))]
+pub(crate) mod watched;
 
 #[cfg(loom)]
 pub(crate) mod model;

@@ -15,6 +15,7 @@ pub(super) static IS_NEW: AtomicBool = AtomicBool::new(true);
 #[cold]
 pub(super) fn first_use() {
     if IS_NEW.swap(false, Ordering::Relaxed) {
+        crate::watch::trace_file::first_use();
         crate::watch::agent::first_use();
     }
 }

@@ -66,6 +66,9 @@ pub(crate) struct Record {
     pub(super) node: AtomicPtr<Node>,
     /// Counts the thread's waits, so that a report of one can be told from the next.
     pub(super) epoch: AtomicU64,
+    /// Counts the times the thread has queued itself, also for the same wait. Written by the thread itself,
+    /// under the lock of a bucket.
+    turn: std::sync::atomic::AtomicU32,
     /// The label of the executor's call that the thread runs, or null. Written by the thread alone, see
     /// `current::doing`; to be followed only while the thread waits, which it does inside the call.
     pub(super) doing: AtomicPtr<Label>,
@@ -98,6 +101,7 @@ impl Record {
             waiting_on: AtomicUsize::new(0),
             node: AtomicPtr::new(ptr::null_mut()),
             epoch: AtomicU64::new(0),
+            turn: std::sync::atomic::AtomicU32::new(0),
             doing: AtomicPtr::new(ptr::null_mut()),
             told: AtomicPtr::new(ptr::null_mut()),
             reads: super::reads::Reads::new(),
@@ -110,6 +114,16 @@ impl Record {
     pub(super) fn told(&self) -> Option<&Told<'_>> {
         // SAFETY: null, or what `told::telling` was given, which is further up on this thread's stack.
         unsafe { self.told.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// The thread, whose record this is, is about to queue itself.
+    pub(super) fn next_turn(&self) {
+        self.turn.store(self.turn().wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Its turn. Good for others from when they have found the thread queued until they have granted its wait.
+    pub(super) fn turn(&self) -> u32 {
+        self.turn.load(Ordering::Relaxed)
     }
 
     /// The thread's identifier; 0 before it is started.
@@ -251,6 +265,10 @@ impl Subject for Record {
         if kind == Kind::Join && self.life() != Life::Finished {
             found(Owner::runs(self.ident()));
         }
+    }
+
+    fn identity(&self) -> u64 {
+        self.serial.get()
     }
 }
 

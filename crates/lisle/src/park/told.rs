@@ -21,6 +21,12 @@ pub trait Tell: Sync {
 
     /// Where the program has called.
     fn place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+
+    /// What the object goes by: the same number for all who wait for it, while it lives. Where there is
+    /// none, the key at which they sleep is taken.
+    fn key(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// What is to be told of the calling thread's waits during [`telling`].
@@ -110,6 +116,16 @@ impl<'a> Told<'a> {
 
     pub(super) fn object(&self) -> String {
         Words(self.tell, <dyn Tell>::object).to_string()
+    }
+
+    /// See [`Tell::key`].
+    pub(super) fn key(&self) -> Option<usize> {
+        self.tell.key()
+    }
+
+    #[cfg(all(feature = "watch", not(loom)))]
+    pub(super) fn identity(&self) -> u64 {
+        super::wait::identity_of_words(Words(self.tell, <dyn Tell>::object))
     }
 
     pub(super) fn place(&self) -> String {

@@ -8,7 +8,7 @@ use super::record::Shared;
 use super::report::Report;
 use super::site::Site;
 use super::told::Told;
-use super::{current, deadlock};
+use super::{current, deadlock, watched};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,39 @@ pub trait Subject: Sync {
     fn owners(&self, kind: Kind, found: &mut dyn FnMut(Owner)) {
         let _ = (kind, found);
     }
+
+    /// Tells it from others that have been at its address before it: as good as a number of its own, the
+    /// same as long as the words for it are. Called as [`describe`](Subject::describe) is.
+    fn identity(&self) -> u64 {
+        identity_of_words(Described(self))
+    }
+}
+
+/// The words for what is waited for.
+pub(crate) struct Described<'a, S: Subject + ?Sized>(pub(crate) &'a S);
+
+impl<S: Subject + ?Sized> fmt::Display for Described<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.describe(f)
+    }
+}
+
+/// A number that differs where words do (FNV-1a).
+pub(crate) fn identity_of_words(words: impl fmt::Display) -> u64 {
+    struct Sum(u64);
+
+    impl fmt::Write for Sum {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            for byte in text.bytes() {
+                self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+            Ok(())
+        }
+    }
+
+    let mut sum = Sum(0xcbf2_9ce4_8422_2325);
+    let _ = fmt::write(&mut sum, format_args!("{words}"));
+    sum.0
 }
 
 /// A thread that a wait depends on.
@@ -115,6 +148,9 @@ pub(crate) struct Wait<'a> {
     pub(crate) outside: Option<super::outside::Outside<'a>>,
     /// A number that means something to the primitive (how many permits are wanted).
     pub(crate) detail: u32,
+    /// How many items a queue has, or permits a semaphore. Called by the waiting thread, without a lock, and
+    /// only while somebody watches.
+    pub(crate) length: Option<&'a dyn Fn() -> usize>,
 }
 
 impl<'a> Wait<'a> {
@@ -132,6 +168,7 @@ impl<'a> Wait<'a> {
             #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
             outside: None,
             detail: 0,
+            length: None,
         }
     }
 }
@@ -268,11 +305,15 @@ pub(crate) fn park_with(
             if wait.since.is_none() {
                 me.epoch.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             }
+            me.next_turn();
             queue.insert(&node, wait.since.is_some());
         }
+        let begun = watched::begin(me, key, wait, began);
         before_sleep();
         let outcome = sleep(me, &node, wait, on_leave);
-        me.stats.note(wait.kind, began.elapsed());
+        let ended = Instant::now();
+        me.stats.note(wait.kind, ended.saturating_duration_since(began));
+        watched::end(me, key, wait, [began, ended], &outcome, begun);
         outcome
     })
 }

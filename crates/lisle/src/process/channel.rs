@@ -217,11 +217,19 @@ impl<T> Subject for Sender<T> {
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.label)
     }
+
+    fn identity(&self) -> u64 {
+        self.label.identity()
+    }
 }
 
 impl<T> Subject for Receiver<T> {
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.label)
+    }
+
+    fn identity(&self) -> u64 {
+        self.label.identity()
     }
 }
 

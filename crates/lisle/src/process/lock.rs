@@ -329,6 +329,10 @@ impl Subject for SharedLock {
         }
     }
 
+    fn identity(&self) -> u64 {
+        self.label.identity()
+    }
+
     fn owners(&self, _: Kind, found: &mut dyn FnMut(Owner)) {
         if let Some(ident) = self.raw().holder_here() {
             found(Owner::holds(ident, None));

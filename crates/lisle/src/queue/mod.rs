@@ -353,7 +353,9 @@ impl<T, S: Store<T>> Queue<T, S> {
     fn get_slow<R>(&self, limit: Limit, site: Site, mut take: impl FnMut() -> Option<R>) -> Result<R, GetError> {
         let must_wait = || self.store.len_at_most() == 0 && !self.is_shut_down();
         let attempt = |_| self.or_shut_down(&mut take);
-        let wait = self.caller(site).wait(Kind::QueueGet, limit);
+        let length = || self.store.len_at_most();
+        let mut wait = self.caller(site).wait(Kind::QueueGet, limit);
+        wait.length = Some(&length);
         self.store.rest_before_take();
         self.getters.wait(wait, attempt, must_wait).unwrap_or_else(|error| Err(GetError::of(error)))
     }
@@ -366,7 +368,9 @@ impl<T, S: Store<T>> Queue<T, S> {
             left = self.give(left.take()?, site).err();
             (left.is_none() || self.is_shut_down()).then_some(())
         };
-        let wait = self.caller(site).wait(Kind::QueuePut, limit);
+        let length = || self.store.len_at_most();
+        let mut wait = self.caller(site).wait(Kind::QueuePut, limit);
+        wait.length = Some(&length);
         self.store.rest_before_put();
         let ended = self.putters.wait(wait, attempt, must_wait);
         match left {

@@ -127,7 +127,9 @@ impl<T> SimpleQueue<T> {
     #[cold]
     fn get_slow(&self, limit: Limit, site: Site) -> Result<T, GetError> {
         let caller = self.caller(site);
-        let wait = caller.wait(Kind::QueueGet, limit);
+        let length = || self.items.len_at_most();
+        let mut wait = caller.wait(Kind::QueueGet, limit);
+        wait.length = Some(&length);
         self.getters.wait(wait, |_| self.items.take(caller), || self.items.len_at_most() == 0).map_err(GetError::of)
     }
 }

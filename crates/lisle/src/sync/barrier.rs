@@ -316,6 +316,10 @@ impl Subject for Barrier {
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.label)
     }
+
+    fn identity(&self) -> u64 {
+        self.label.identity()
+    }
 }
 
 /// A thread has passed a [`Barrier`].

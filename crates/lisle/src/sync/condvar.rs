@@ -241,4 +241,8 @@ impl Subject for Condvar {
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.label)
     }
+
+    fn identity(&self) -> u64 {
+        self.label.identity()
+    }
 }

@@ -175,6 +175,10 @@ impl Subject for Event {
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.label)
     }
+
+    fn identity(&self) -> u64 {
+        self.label.identity()
+    }
 }
 
 #[cfg(all(test, not(loom)))]

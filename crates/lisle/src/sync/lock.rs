@@ -301,6 +301,10 @@ impl Subject for Lock {
         write!(f, "at {:#x}", key_of(self))
     }
 
+    fn identity(&self) -> u64 {
+        0 // it has no name, and nothing tells it from another at its place
+    }
+
     fn owners(&self, _kind: Kind, found: &mut dyn FnMut(Owner)) {
         let word = self.word.load(Ordering::Relaxed);
         if taker(word) != 0 {

@@ -227,6 +227,10 @@ impl Subject for RawMutex {
         write!(f, "{}", self.label)
     }
 
+    fn identity(&self) -> u64 {
+        self.label.identity()
+    }
+
     fn owners(&self, _kind: Kind, found: &mut dyn FnMut(Owner)) {
         let owner = self.owner.load(Ordering::Relaxed);
         if owner != 0 {

@@ -429,6 +429,10 @@ impl Subject for RawRwLock {
         write!(f, "{}", self.label)
     }
 
+    fn identity(&self) -> u64 {
+        self.label.identity()
+    }
+
     fn owners(&self, kind: Kind, found: &mut dyn FnMut(Owner)) {
         let owner = self.owner.load(Ordering::Relaxed);
         if owner != 0 && (kind == Kind::RwLockWrite || is_writer(owner)) {

@@ -2,6 +2,7 @@
 
 use crate::park::sys::atomic::{AtomicU64, Ordering};
 use crate::park::sys::const_fn;
+use crate::park::wait::{Described, identity_of_words};
 use crate::park::{Choice, Kind, Limit, Site, Subject, Wait, WaitError};
 use crate::park::{key_of, names, park_with, spin, unpark};
 use std::cell::Cell;
@@ -98,9 +99,11 @@ impl RawSemaphore {
     #[cold]
     fn acquire_slow(&self, n: u32, limit: Limit, site: Site) -> Result<(), WaitError> {
         let began = Instant::now();
+        let available = || self.available() as usize;
         let mut wait = Wait::new(Kind::Semaphore, self, site, limit.deadline());
         wait.spin = false; // we do it here, where spinning can take the permits
         wait.detail = n;
+        wait.length = Some(&available);
         let late = wait.deadline.is_some_and(|at| at <= began);
         let woken = Cell::new(0);
         loop {
@@ -232,6 +235,13 @@ impl Subject for RawSemaphore {
         match self.0.load(Ordering::Relaxed) >> NAME_SHIFT {
             0 => write!(f, "at {:#x}", key_of(self)),
             name => names::describe(name as u32, f),
+        }
+    }
+
+    fn identity(&self) -> u64 {
+        match self.0.load(Ordering::Relaxed) >> NAME_SHIFT {
+            0 => 0,
+            _ => identity_of_words(Described(self)), // a name's number may come back for another name
         }
     }
 }

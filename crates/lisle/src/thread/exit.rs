@@ -41,7 +41,7 @@ pub(super) extern "C" fn handler() {
     // Nothing may unwind into the system's `exit`.
     let _ = catch_unwind(wait_for_all);
     #[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
-    let _ = AFTER.get().map(catch_unwind);
+    let _ = AFTER.each_ref().map(|call| call.get().map(catch_unwind));
 }
 
 /// What is to be called before a process waits for its threads: see [`before_waiting`].
@@ -54,15 +54,23 @@ pub(crate) fn before_waiting(call: fn()) {
     }
 }
 
-/// What is to be called when the process has waited for its threads.
+/// What is to be done when the process has waited for its threads, in this order.
 #[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
-static AFTER: Latest<fn()> = Latest::none();
+#[derive(Clone, Copy)]
+pub(crate) enum After {
+    FinishTrace,
+    RemoveSocket,
+}
 
-/// Has `call` called at the process's end, when it has waited for its threads. There is one such call.
 #[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
-pub(crate) fn after_waiting(call: fn()) {
-    if AFTER.get().is_none() {
-        AFTER.set(call);
+static AFTER: [Latest<fn()>; 2] = [const { Latest::none() }; 2];
+
+/// Has `call` called at the process's end, when it has waited for its threads. There is one such call for each
+/// [`After`].
+#[cfg(all(feature = "watch", target_os = "linux", not(loom)))]
+pub(crate) fn after_waiting(what: After, call: fn()) {
+    if AFTER[what as usize].get().is_none() {
+        AFTER[what as usize].set(call);
     }
     registry::have_end(handler);
 }

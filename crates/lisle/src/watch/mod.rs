@@ -37,16 +37,23 @@
 // | `system` | what the system tells of them |
 // | `interpreter` | what an embedder adds |
 // | `text` | such a picture in words |
+// | `trace` | what threads did, event by event |
+// | `perfetto` | such events as a file that Perfetto opens |
+// | `trace_file` | such a file of a whole run |
 
 #[cfg(target_os = "linux")]
 pub(crate) mod agent;
 pub mod frame;
 mod interpreter;
+pub mod perfetto;
 #[cfg(target_os = "linux")]
 pub mod place;
 mod snapshot;
 mod system;
 mod text;
+mod trace;
+#[cfg(target_os = "linux")]
+pub(crate) mod trace_file;
 pub mod wire;
 
 pub use crate::park::report::on_report;
@@ -55,3 +62,4 @@ pub use agent::{dump_on_signal, start_agent, start_agent_on_signal};
 pub use interpreter::{Frames, Interpreter, set_interpreter};
 pub use snapshot::{snapshot, snapshot_with};
 pub use text::{Harmless, dump, is_harmful};
+pub use trace::{Counting, Reader};

@@ -3,11 +3,11 @@
 
 use super::wire::{self, Confidence, Object, Owner, Snapshot, SnapshotRequest, State, Wait, Waited};
 use super::{interpreter, system};
-use crate::Report;
 use crate::park::deadlock::Waiting;
 use crate::park::record::{Life, Origin, Record};
 use crate::park::survey::{Seen, Survey, survey};
-use crate::park::{current, deadlock, sys};
+use crate::park::{current, deadlock, objects, sys};
+use crate::{Kind, Report};
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -150,7 +150,7 @@ fn wait_of(waiting: &Waiting, now: Instant, names: &mut Names) -> Wait {
     Wait {
         kind: waiting.kind.to_string(),
         object: waiting.object.clone(),
-        key: waiting.key as u64,
+        key: waiting.object_key as u64,
         called_at: waiting.called_at.clone(),
         waited_us: micros(now.saturating_duration_since(waiting.since)),
         ends_in_us: waiting.deadline.map(|at| micros(at.saturating_duration_since(now))),
@@ -160,17 +160,35 @@ fn wait_of(waiting: &Waiting, now: Instant, names: &mut Names) -> Wait {
     }
 }
 
-/// What somebody waits for now.
+/// What somebody waits for now, or has waited for since waits are counted.
 fn objects(threads: &[Seen]) -> Vec<Object> {
-    let mut objects: HashMap<(usize, crate::Kind), Object> = HashMap::new();
+    let counted = objects::read().into_iter().map(|seen| {
+        let object = Object {
+            id: seen.id,
+            key: seen.key as u64,
+            kind: seen.kind.map_or_else(|| "others".to_owned(), |kind| kind.to_string()),
+            object: seen.words.to_string(),
+            waits: seen.waits,
+            total_us: seen.total_ns / 1000,
+            longest_us: seen.longest_ns / 1000,
+            length: seen.length,
+            ..Object::default()
+        };
+        ((seen.key, seen.kind), object)
+    });
+    let mut objects: HashMap<(usize, Option<Kind>), Object> = counted.collect();
     for waiting in threads.iter().filter_map(|seen| seen.waiting.as_ref()) {
-        let object = objects.entry((waiting.key, waiting.kind)).or_insert_with(|| Object {
-            key: waiting.key as u64,
+        let object = objects.entry((waiting.object_key, Some(waiting.kind))).or_insert_with(|| Object {
+            key: waiting.object_key as u64,
             kind: waiting.kind.to_string(),
             object: waiting.object.clone(),
-            holders: waiting.owners.iter().map(|(_, owner)| owner.ident).filter(|&ident| ident != 0).collect(),
             ..Object::default()
         });
+        if object.waiting == 0 {
+            // What was counted may have been another's, which was at the address before.
+            object.object.clone_from(&waiting.object);
+            object.holders = waiting.owners.iter().map(|(_, owner)| owner.ident).filter(|&ident| ident != 0).collect();
+        }
         object.waiting += 1;
     }
     let mut objects: Vec<Object> = objects.into_values().collect();

@@ -350,15 +350,18 @@ pub struct Report {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Trace {
-    /// Until when this tells everything, on the events' clock.
+    /// From when on this trace has been recorded, on the events' clock: the same in all of its parts.
+    pub since_ns: u64,
+    /// When this was read, on the events' clock. An event of shortly before may come in the next part.
     pub until_ns: u64,
-    /// The threads that its events name and that no earlier part of this trace has named.
+    /// The threads that its events name and that no earlier part of this trace has named. The name of one
+    /// that ended long ago is empty.
     pub threads: Vec<TraceThread>,
     /// The objects likewise.
     pub objects: Vec<TraceObject>,
     /// The events of each thread in their order; those of different threads are not sorted.
     pub events: Vec<Event>,
-    /// How many events were overwritten before they could be read.
+    /// How many events were lost: overwritten before they could be read, or there was no memory for them.
     pub dropped: u64,
     /// Whether this is the last part.
     pub last: bool,
@@ -394,7 +397,8 @@ pub struct TraceObject {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Event {
-    /// When, in nanoseconds of a clock that never goes back and begins with the process's first trace.
+    /// When, in nanoseconds of a clock that never goes back and begins with the process's first trace. A wait
+    /// that began before that, or before this trace, may be told too.
     pub at_ns: u64,
     /// The ident of the thread.
     pub thread: u32,
@@ -419,7 +423,7 @@ pub enum What {
         object: u32,
         /// How it ended.
         outcome: Outcome,
-        /// The number of the wait among those of its thread: the same as in the other thread's [`What::Wake`].
+        /// A number of the wait that no other of its thread's has for a long time: the same as in the other thread's [`What::Wake`].
         wait: u32,
         /// How long it had lasted.
         waited_ns: u64,

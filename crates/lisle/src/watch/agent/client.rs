@@ -3,6 +3,7 @@
 
 use super::output::{Output, Parcel, Scale};
 use crate::park::private::PrivateFd;
+use crate::watch::Reader;
 use crate::watch::frame::{Frames, ReadError, decode, encode};
 use crate::watch::wire::{Hello, MAX_FRAME, MAX_REQUEST, PROTOCOL, Reply, Request, SnapshotRequest};
 use rustix::event::epoll::EventFlags;
@@ -10,7 +11,7 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A client that has not taken so much of what it asked for is not asked for more.
 const ENOUGH: usize = 256 << 10;
@@ -23,12 +24,27 @@ pub(super) struct Client {
     has_greeted: bool,
     /// The snapshot that it waits for. What it asks after that waits, too.
     asked: Option<SnapshotRequest>,
+    /// The trace that it is sent.
+    trace: Option<Sent>,
     /// Whether it sends no more.
     has_ended: bool,
     /// Whether it gets what is on its way, and no more.
     is_dismissed: bool,
     /// What the poll has been told to look for.
     pub(super) interest: EventFlags,
+}
+
+/// How often the events of a trace are fetched, and how often a part is sent if there are none.
+const FETCH_EVERY: Duration = Duration::from_millis(10);
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
+/// A trace on its way.
+struct Sent {
+    reader: Reader,
+    /// When the next part is due.
+    next: Instant,
+    /// When the last one was sent.
+    told: Instant,
 }
 
 /// Why a connection is closed at once: it is over, or the client does not speak this protocol.
@@ -42,6 +58,7 @@ impl Client {
             output: Output::default(),
             has_greeted: false,
             asked: None,
+            trace: None,
             has_ended: false,
             is_dismissed: false,
             interest: EventFlags::IN,
@@ -101,9 +118,18 @@ impl Client {
             }
             _ if !self.has_greeted => self.dismiss("the first word has to be a hello", scale),
             Request::Snapshot(what) => self.asked = Some(what),
-            Request::StartTrace | Request::StopTrace => {
-                self.say(&Reply::Error("this version has no traces".into()), scale);
+            Request::StartTrace if self.trace.is_none() => {
+                let now = Instant::now();
+                self.trace = Some(Sent { reader: Reader::start(), next: now, told: now });
             }
+            Request::StartTrace => self.say(&Reply::Error("a trace is on its way already".into()), scale),
+            Request::StopTrace => match &mut self.trace {
+                Some(sent) => {
+                    sent.reader.stop();
+                    sent.next = Instant::now();
+                }
+                None => self.say(&Reply::Error("there is no trace to stop".into()), scale),
+            },
         }
     }
 
@@ -121,6 +147,42 @@ impl Client {
     pub(super) fn give(&mut self, snapshot: Rc<Parcel>) {
         self.asked = None;
         self.output.push(snapshot);
+    }
+
+    /// Sends what there is of its trace, as far as it takes it: what it does not take is overwritten one day,
+    /// and counted.
+    pub(super) fn trace(&mut self, scale: &Scale) {
+        while let Some(sent) = self.trace.as_mut().filter(|_| self.output.pending() < ENOUGH) {
+            let now = Instant::now();
+            if now < sent.next {
+                return;
+            }
+            let part = sent.reader.next();
+            sent.next = if sent.reader.has_more() { now } else { now + FETCH_EVERY };
+            let is_last = part.last;
+            let is_news = is_last || !part.events.is_empty() || part.dropped > 0;
+            if is_news || now >= sent.told + TELL_EVERY {
+                sent.told = now;
+                let bytes = encode(&Reply::Trace(Box::new(part)), MAX_FRAME);
+                match bytes {
+                    Ok(bytes) => self.output.push(Parcel::new(bytes, scale)),
+                    // Names can be of any length.
+                    Err(error) => {
+                        self.trace = None;
+                        self.say(&Reply::Error(format!("the trace cannot be sent: it would be {error}")), scale);
+                        return;
+                    }
+                }
+            }
+            if is_last {
+                self.trace = None;
+            }
+        }
+    }
+
+    /// When the next part of its trace is due, if it takes it.
+    pub(super) fn trace_due(&self) -> Option<Instant> {
+        self.trace.as_ref().filter(|_| self.output.pending() < ENOUGH).map(|sent| sent.next)
     }
 
     /// Whether it may ask for something.

@@ -19,7 +19,8 @@ mod server;
 
 use crate::park::latest::Latest;
 use crate::park::{Kind, Subject, Wait, current, key_of, order, park, sys, unpark_all};
-use crate::thread::{self, exit, hook};
+use crate::thread::exit::{self, After};
+use crate::thread::{self, hook};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -206,7 +207,7 @@ fn answer(listen: impl FnOnce() -> io::Result<PathBuf>) {
     if let (Err((_, reason)), true) = (&socket, is_for_nobody) {
         hook::tell(format_args!("the agent cannot listen: {reason}"));
     }
-    exit::after_waiting(remove_socket);
+    exit::after_waiting(After::RemoveSocket, remove_socket);
     ANSWER.set(Answer { process: std::process::id(), to, socket });
     unpark_all(key_of(&ANSWER), 0, |_| {});
 }

@@ -16,7 +16,7 @@ use crate::park::private::PrivateFd;
 use crate::park::{Kind, Subject, Wait, key_of, order, outside::Outside, park};
 use crate::watch::frame::encode;
 use crate::watch::wire::{MAX_FRAME, Reply, SnapshotRequest};
-use crate::watch::{dump, snapshot_with};
+use crate::watch::{Counting, dump, snapshot_with};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFlags, Timespec, epoll};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -72,6 +72,8 @@ struct Server {
     clients: BTreeMap<u64, Client>,
     next: u64,
     scale: Scale,
+    /// Waits are counted from the first client on.
+    counting: Option<Counting>,
     /// Until when there are no more snapshots.
     rest: Instant,
 }
@@ -89,6 +91,7 @@ impl Server {
             clients: BTreeMap::new(),
             next: FIRST_CLIENT,
             scale: Scale::default(),
+            counting: None,
             rest: Instant::now(),
         })
     }
@@ -113,6 +116,8 @@ impl Server {
         let scale = self.scale.clone();
         self.with_all(|client| client.serve(&scale));
         self.give_snapshots();
+        self.clients.values_mut().for_each(|client| client.trace(&scale));
+        self.lighten();
         self.with_all(Client::write);
         self.with_all(|client| match client.stuck_since() {
             Some(since) if since + PATIENCE <= now => Err(Over),
@@ -141,7 +146,8 @@ impl Server {
         }
         let asked = self.clients.values().any(|client| client.asked().is_some());
         let stuck = self.clients.values().filter_map(Client::stuck_since).min();
-        [asked.then_some(self.rest), stuck.map(|since| since + PATIENCE), self.pause].into_iter().flatten().min()
+        let trace = self.clients.values().filter_map(Client::trace_due).min();
+        [asked.then_some(self.rest), stuck.map(|since| since + PATIENCE), self.pause, trace].into_iter().flatten().min()
     }
 
     fn obey(&mut self) {
@@ -170,7 +176,10 @@ impl Server {
         loop {
             let client = match listener.accept() {
                 Ok(None) => break,
-                Ok(Some(Guest::Welcome(socket))) if self.clients.len() < MOST_CLIENTS => Client::new(socket),
+                Ok(Some(Guest::Welcome(socket))) if self.clients.len() < MOST_CLIENTS => {
+                    self.counting.get_or_insert_with(Counting::start);
+                    Client::new(socket)
+                }
                 Ok(Some(Guest::Welcome(socket))) => {
                     let text = format!("{MOST_CLIENTS} others look at this process, and there is no room for more");
                     // One word, which the socket takes at once or never.
@@ -215,7 +224,6 @@ impl Server {
             drop(parcel);
             self.rest = Instant::now() + began.elapsed();
         }
-        self.lighten();
     }
 
     /// Cuts off who has taken nothing for longest, until what waits is not too much.
