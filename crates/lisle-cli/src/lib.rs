@@ -3,6 +3,7 @@
 //! | room | what it does |
 //! |---|---|
 //! | `client` | a connection to a program's agent |
+//! | `harmless`, `human` | the program's texts, times and numbers, fit to be read |
 //! | `source` | where views get snapshots: there, or what a test makes up |
 //! | `dump`, `list`, `run` | the commands of these names |
 //! | `top` | a terminal view |
@@ -15,9 +16,13 @@ use std::process::ExitCode;
 
 mod client;
 mod dump;
+mod harmless;
+mod human;
 mod list;
 mod run;
 mod source;
+#[cfg(test)]
+mod testing;
 
 use source::Gone;
 
