@@ -75,6 +75,28 @@ pub(crate) fn fit(text: &str, columns: usize) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
+/// [`fit`] that keeps the end of what is too long: of a place in a source file the line.
+pub(crate) fn fit_end(text: &str, columns: usize) -> Cow<'_, str> {
+    let text = harmless(text);
+    if width(&text) <= columns {
+        return text;
+    }
+    let mut left = columns.saturating_sub(1);
+    let mut start = text.len();
+    for (at, c) in text.char_indices().rev() {
+        let Some(rest) = left.checked_sub(c.width().unwrap_or(0)) else { break };
+        left = rest;
+        // Marks stay with the letter that they are on, and are left out without it.
+        if c.width() != Some(0) {
+            start = at;
+        }
+    }
+    match columns {
+        0 => Cow::Borrowed(""),
+        _ => Cow::Owned(format!("…{}", &text[start..])),
+    }
+}
+
 /// The first so many characters, not counting those that [`harmless`] leaves out.
 fn prefix(text: &str, chars: usize) -> &str {
     let seen = |&(_, c): &(usize, char)| !('\u{fe00}'..='\u{fe0f}').contains(&c);
@@ -133,6 +155,10 @@ mod tests {
         assert_eq!(fit("線程線程", 7), "線程線…");
         assert_eq!(fit("線程線程", 6), "線程…");
         assert_eq!(fit("a\u{1b}b", 5), "a\\u{…");
+        assert_eq!(fit_end("src/bank.rs:31:20", 12), "…nk.rs:31:20");
+        assert_eq!(fit_end("src/線.rs:1", 8), "….rs:1");
+        assert_eq!(fit_end("xe\u{301}\u{301}", 1), "…");
+        assert_eq!(fit_end("xxe\u{301}\u{301}", 2), "…e\u{301}\u{301}");
         for columns in 0..40 {
             for text in
                 [&"long ".repeat(50), "\u{1b}[2J線\u{301}\u{301}\u{301}程שלום", &"e\u{301}\u{301}\u{301}".repeat(30)]
@@ -140,6 +166,9 @@ mod tests {
                 let fitting = fit(text, columns);
                 assert!(width(&fitting) <= columns, "{fitting:?} takes more than {columns}");
                 assert_eq!(fitting.ends_with('…'), columns > 0 && width(&harmless(text)) > columns, "{fitting:?}");
+                let fitting = fit_end(text, columns);
+                assert!(width(&fitting) <= columns, "{fitting:?} takes more than {columns}");
+                assert_eq!(fitting.starts_with('…'), columns > 0 && width(&harmless(text)) > columns, "{fitting:?}");
             }
         }
     }

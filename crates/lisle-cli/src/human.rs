@@ -33,6 +33,11 @@ pub(crate) fn number(n: u64) -> String {
     }
 }
 
+/// `1 thread`, `2 threads`.
+pub(crate) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,7 @@ mod run;
 mod source;
 #[cfg(test)]
 mod testing;
+mod top;
 
 use source::Gone;
 
