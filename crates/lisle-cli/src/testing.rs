@@ -207,7 +207,7 @@ pub(crate) fn empty() -> Snapshot {
 
 /// A program in good health: workers, a queue between them, a timer, a pool at rest, foreign threads.
 pub(crate) fn healthy() -> Snapshot {
-    let queue = "\"orders\" made at src/serve.rs:18:20";
+    let queue = "\"orders\"";
     let mut picture = snapshot([
         thread(1, "MainThread")
             .cpu_ms(420)
@@ -280,14 +280,14 @@ pub(crate) fn deadlock() -> Snapshot {
         thread(5, "ticker")
             .daemon()
             .cpu_ms(310)
-            .waits(wait("sleep", "").ms(320).ends_in_ms(680).called_at("bank.py:12 in tick")),
+            .waits(wait("sleep", "\"ticker\"").ms(320).ends_in_ms(680).called_at("bank.py:12 in tick")),
     ]);
     picture.process.command = ["python", "-m", "lisle", "bank.py"].map(String::from).into();
     picture.process.interpreter = Some("CPython 3.13.0".into());
     picture.objects = vec![
         object(1, "lock", a).waits(25, 14, 3).now(2, &[2]),
         object(2, "lock", b).waits(15, 9, 2).now(1, &[3]),
-        object(3, "sleep", "").waits(180, 180_000, 1_001).now(1, &[]),
+        object(3, "sleep", "\"ticker\"").waits(180, 180_000, 1_001).now(1, &[]),
     ];
     picture.reports = vec![Report {
         confidence: Confidence::Suspected,

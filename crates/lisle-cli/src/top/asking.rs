@@ -37,8 +37,14 @@ impl Asking {
         ask
     }
 
+    /// There is an answer.
     pub(super) fn answered(&mut self) {
         (self.answered, self.open) = (Some(self.now), false);
+    }
+
+    /// There will be no answer.
+    pub(super) fn ended(&mut self) {
+        self.open = false;
     }
 
     /// Asks soon, also if it is paused.

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::harmless::{fit, fit_end, width};
-use lisle::watch::wire::{Owner, Wait};
+use lisle::watch::wire::Owner;
 
 /// Which object: its kind, and its name or where it was made. There, the line is told rather than the directory.
 pub(super) fn object(kind: &str, object: &str, columns: usize) -> String {
@@ -33,17 +33,16 @@ pub(super) fn owners<'a>(owners: impl IntoIterator<Item = &'a Owner>, columns: u
     fit(&format!("{name}{more}"), columns).into_owned()
 }
 
-/// Where the owner took it.
-pub(super) fn taken_at(wait: &Wait, columns: usize) -> String {
-    let site = wait.owners.iter().find_map(|owner| owner.taken_at.as_deref());
-    fit_end(site.unwrap_or_default(), columns).into_owned()
+/// Where one of them took it.
+pub(super) fn taken_at<'a>(owners: impl IntoIterator<Item = &'a Owner>) -> Option<&'a str> {
+    owners.into_iter().find_map(|owner| owner.taken_at.as_deref())
 }
 
-/// A share of one processor, or a number per second.
+/// A share of one processor in percent, or a number per second.
 pub(super) fn rate(rate: Option<f64>) -> String {
     match rate {
         None => "–".to_owned(),
-        Some(rate) if rate < 10_000.0 => format!("{rate:.1}"),
-        Some(rate) => crate::human::number(rate as u64),
+        Some(rate) if rate < 999.95 => format!("{rate:.1}"),
+        Some(rate) => crate::human::number(rate.round() as u64),
     }
 }

@@ -204,8 +204,7 @@ fn draw_cycle(row: &ReportRow, cycle: usize, picture: &Picture, out: &mut Writin
     let drawn = cycle.min(DRAWN);
     for at in 0..drawn {
         let first = if at == 0 { "┌─▶ " } else { "│   " };
-        let name = format!("\"{}\" (ident {})", row.name(at), threads[at]);
-        out.put(first, "│     ", &name, out.look.bold());
+        out.put(first, "│     ", &row.thread(at), out.look.bold());
         let next = threads[(at + 1) % cycle];
         // What they wait for is there as long as they do.
         let wait = picture.thread(threads[at]).filter(|_| row.now).and_then(|row| row.thread.wait.as_ref());
@@ -222,8 +221,9 @@ fn draw_cycle(row: &ReportRow, cycle: usize, picture: &Picture, out: &mut Writin
             owner = wait.owners.iter().find(|owner| owner.ident == next);
         }
         if let Some(owner) = owner {
-            let site = owner.taken_at.as_ref().map(|site| format!(" at {site}")).unwrap_or_default();
-            out.put("│   │ ", "│   │   ", &format!("{}{site}", owner.bond), Default::default());
+            let site = owner.taken_at.as_ref().map(|site| format!(", taken at {site}")).unwrap_or_default();
+            let text = format!("{} \"{}\"{site}", owner.bond, owner.name);
+            out.put("│   │ ", "│   │   ", &text, Default::default());
         }
         if at + 1 < drawn {
             out.say("", "│   ▼");
@@ -234,6 +234,6 @@ fn draw_cycle(row: &ReportRow, cycle: usize, picture: &Picture, out: &mut Writin
     }
     out.say("", "└───┘");
     for at in cycle..threads.len().min(cycle + DRAWN) {
-        out.say("", &format!("also: \"{}\" (ident {})", row.name(at), threads[at]));
+        out.say("", &format!("also {}", row.thread(at)));
     }
 }

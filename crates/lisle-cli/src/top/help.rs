@@ -63,7 +63,13 @@ pub(super) fn write(out: &mut Writing) {
     for (head, lines) in PARTS {
         out.head(head);
         for (key, does) in *lines {
-            out.put(&format!("  {key:<13}"), "               ", does, Default::default());
+            match out.is_narrow() {
+                false => out.put(&format!("  {key:<13}"), "               ", does, Default::default()),
+                true => {
+                    out.put("", "  ", key, out.look.bold());
+                    out.put("  ", "  ", does, Default::default());
+                }
+            }
         }
     }
 }

@@ -48,8 +48,11 @@ pub(super) trait Column: Copy + PartialEq + 'static {
 /// How much room a column takes, and who goes first when there is not enough.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
+    /// With less it is not there.
     pub(super) min: u16,
-    /// What it takes where there is room.
+    /// What it gets before an [extra](EXTRA) column is put beside it.
+    pub(super) ease: u16,
+    /// What it gets where there is room.
     pub(super) want: u16,
     /// Columns of a higher number are left out first.
     pub(super) rank: u8,
@@ -57,35 +60,47 @@ pub(super) struct Shape {
     pub(super) right: bool,
 }
 
+/// From this rank on, columns are there only where the others have room.
+const EXTRA: u8 = 7;
+
 /// The columns that fit into this width, in their order, and how wide each is. One blank is between them.
 pub(super) fn columns<C: Column>(width: u16) -> Vec<(C, u16)> {
     let mut by_rank: Vec<C> = C::ALL.to_vec();
     by_rank.sort_by_key(|column| column.shape().rank);
-    let mut left = width + 1;
+    let (mut left, mut left_at_ease) = (width + 1, width + 1);
     let mut fitting: Vec<C> = Vec::new();
     for column in by_rank {
-        match left.checked_sub(column.shape().min + 1) {
-            Some(rest) => left = rest,
-            // The first column is there however narrow it gets.
-            None if fitting.is_empty() => left = 0,
-            None => break,
+        let Shape { min, ease, rank, .. } = column.shape();
+        // The first column is there however narrow it gets.
+        let room = if rank < EXTRA { left } else { left_at_ease };
+        if room <= min && !fitting.is_empty() {
+            break;
         }
+        left = left.saturating_sub(min + 1);
+        left_at_ease = left_at_ease.saturating_sub(ease + 1);
         fitting.push(column);
     }
-    let shown: Vec<C> = C::ALL.iter().copied().filter(|column| fitting.contains(column)).collect();
-    let wish = |column: &C| column.shape().want - column.shape().min;
-    let mut wishes: u16 = shown.iter().map(wish).sum();
-    let mut widths = Vec::new();
-    for column in shown {
-        let share = match wish(&column) {
-            0 => 0,
-            wish => (u32::from(left) * u32::from(wish) / u32::from(wishes)).min(u32::from(wish)) as u16,
-        };
-        left -= share;
-        wishes -= wish(&column);
-        widths.push((column, (column.shape().min + share).min(width)));
-    }
+    let shown = C::ALL.iter().copied().filter(|column| fitting.contains(column));
+    let mut widths: Vec<(C, u16)> = shown.map(|column| (column, column.shape().min.min(width))).collect();
+    let used: u16 = widths.iter().map(|(_, width)| width + 1).sum();
+    let mut left = (width + 1).saturating_sub(used);
+    left = widen(&mut widths, left, |shape| shape.ease);
+    widen(&mut widths, left, |shape| shape.want);
     widths
+}
+
+/// Shares what is left out among the columns that are narrower than this, by how much they are. Returns what is left.
+fn widen<C: Column>(widths: &mut [(C, u16)], mut left: u16, to: impl Fn(Shape) -> u16) -> u16 {
+    let lack = |(column, width): &(C, u16)| u32::from(to(column.shape()).saturating_sub(*width));
+    let mut lacking: u32 = widths.iter().map(lack).sum();
+    for column in widths {
+        let lack = lack(column);
+        let share = (u32::from(left) * lack).checked_div(lacking).unwrap_or(0).min(lack);
+        column.1 += share as u16;
+        left -= share as u16;
+        lacking -= lack;
+    }
+    left
 }
 
 /// Where one is in a pane's table, how it is sorted, and which rows are shown.

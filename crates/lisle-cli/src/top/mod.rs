@@ -24,6 +24,8 @@ mod model;
 mod objects;
 mod page;
 mod picture;
+#[cfg(test)]
+mod pty;
 mod reports;
 mod run;
 mod screen;

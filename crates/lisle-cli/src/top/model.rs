@@ -71,10 +71,15 @@ impl Model {
 
     /// The program has answered.
     pub(super) fn take(&mut self, answer: Result<Snapshot, Gone>) {
-        self.asking.answered();
         match answer {
-            Ok(snapshot) => self.picture = Some(Picture::new(snapshot, self.picture.as_ref())),
-            Err(Gone(why)) => self.gone = Some(why),
+            Ok(snapshot) => {
+                self.asking.answered();
+                self.picture = Some(Picture::new(snapshot, self.picture.as_ref()));
+            }
+            Err(Gone(why)) => {
+                self.asking.ended();
+                self.gone = Some(why);
+            }
         }
         self.settle();
     }

@@ -5,6 +5,7 @@ use super::cells;
 use super::list::{Column, Shape};
 use super::look::Look;
 use super::picture::{ObjectRow, Picture, Standing};
+use crate::harmless::fit_end;
 use crate::human;
 use ratatui::style::Style;
 use std::cmp::Ordering;
@@ -20,6 +21,7 @@ pub(super) enum ObjectColumn {
     Waiting,
     Length,
     Held,
+    Taken,
 }
 
 use ObjectColumn as O;
@@ -38,7 +40,8 @@ impl Column for ObjectColumn {
     type Row = ObjectRow;
     type Key = ObjectKey;
 
-    const ALL: &'static [O] = &[O::Object, O::Waits, O::Rate, O::Total, O::Longest, O::Waiting, O::Length, O::Held];
+    const ALL: &'static [O] =
+        &[O::Object, O::Waits, O::Rate, O::Total, O::Longest, O::Waiting, O::Length, O::Held, O::Taken];
 
     fn rows(picture: &Picture) -> &[ObjectRow] {
         &picture.objects
@@ -58,6 +61,7 @@ impl Column for ObjectColumn {
             O::Waiting => "NOW",
             O::Length => "LENGTH",
             O::Held => "HELD BY",
+            O::Taken => "TAKEN AT",
         }
     }
 
@@ -70,37 +74,38 @@ impl Column for ObjectColumn {
             O::Longest => Some('M'),
             O::Waiting => Some('S'),
             O::Length => Some('L'),
-            O::Held => None,
+            O::Held | O::Taken => None,
         }
     }
 
     fn shape(self) -> Shape {
-        let (min, want, rank, right) = match self {
-            O::Object => (14, 72, 0, false),
-            O::Waiting => (4, 5, 1, true),
-            O::Total => (11, 11, 2, true),
-            O::Longest => (11, 11, 3, true),
-            O::Waits => (6, 8, 4, true),
-            O::Held => (10, 40, 5, false),
-            O::Rate => (8, 8, 6, true),
-            O::Length => (7, 7, 7, true),
+        let (min, ease, want, rank, right) = match self {
+            O::Object => (12, 20, 60, 0, false),
+            O::Waiting => (4, 4, 5, 1, true),
+            O::Total => (11, 11, 11, 2, true),
+            O::Longest => (11, 11, 11, 3, true),
+            O::Waits => (6, 6, 8, 4, true),
+            O::Held => (8, 8, 32, 5, false),
+            O::Rate => (7, 7, 8, 6, true),
+            O::Length => (6, 6, 7, 7, true),
+            O::Taken => (14, 30, 48, 8, false),
         };
-        Shape { min, want, rank, right }
+        Shape { min, ease, want, rank, right }
     }
 
     fn compare(self, a: &ObjectRow, b: &ObjectRow) -> Ordering {
-        let (a_object, b_object) = (&a.object, &b.object);
+        // Those of which somebody knows who holds them come first.
+        let holders = |row: &ObjectRow| (row.object.holders.is_empty(), row.object.holders.first().copied());
+        let name = |row: &ObjectRow| (row.object.kind.clone(), row.object.object.clone());
         match self {
-            O::Object => (&a_object.kind, &a_object.object).cmp(&(&b_object.kind, &b_object.object)),
-            O::Waits => a_object.waits.cmp(&b_object.waits),
+            O::Object => name(a).cmp(&name(b)),
+            O::Waits => a.object.waits.cmp(&b.object.waits),
             O::Rate => a.rate.unwrap_or(-1.0).total_cmp(&b.rate.unwrap_or(-1.0)),
-            O::Total => a_object.total_us.cmp(&b_object.total_us),
-            O::Longest => a_object.longest_us.cmp(&b_object.longest_us),
-            O::Waiting => a_object.waiting.cmp(&b_object.waiting),
-            O::Length => a_object.length.cmp(&b_object.length),
-            O::Held => {
-                (a_object.holders.is_empty(), &a_object.holders).cmp(&(b_object.holders.is_empty(), &b_object.holders))
-            }
+            O::Total => a.object.total_us.cmp(&b.object.total_us),
+            O::Longest => a.object.longest_us.cmp(&b.object.longest_us),
+            O::Waiting => a.object.waiting.cmp(&b.object.waiting),
+            O::Length => a.object.length.cmp(&b.object.length),
+            O::Held | O::Taken => holders(a).cmp(&holders(b)),
         }
     }
 
@@ -115,6 +120,7 @@ impl Column for ObjectColumn {
             O::Waiting => object.waiting.to_string(),
             O::Length => object.length.map(human::number).unwrap_or_default(),
             O::Held => cells::owners(picture.owners(row), width),
+            O::Taken => fit_end(cells::taken_at(picture.owners(row)).unwrap_or_default(), width).into_owned(),
         }
     }
 

@@ -45,6 +45,15 @@ impl ReportRow {
         }
     }
 
+    /// The thread at this place, as pages say it.
+    pub(super) fn thread(&self, at: usize) -> String {
+        let ident = self.report.threads[at];
+        match &self.names[at] {
+            Some(name) => format!("\"{}\" (ident {ident})", harmless(name)),
+            None => format!("a thread with ident {ident}"),
+        }
+    }
+
     /// Its threads in one line: the cycle comes back to the first.
     fn in_a_line(&self) -> String {
         /// How many threads are named.
@@ -115,14 +124,14 @@ impl Column for ReportColumn {
     }
 
     fn shape(self) -> Shape {
-        let (min, want, rank, right) = match self {
-            R::When => (4, 4, 1, false),
-            R::What => (9, 14, 0, false),
-            R::Age => (11, 11, 3, true),
-            R::Threads => (12, 80, 2, false),
-            R::End => (10, 24, 4, false),
+        let (min, ease, want, rank, right) = match self {
+            R::When => (5, 5, 5, 1, false),
+            R::What => (9, 14, 14, 0, false),
+            R::Age => (11, 11, 11, 3, true),
+            R::Threads => (12, 24, 80, 2, false),
+            R::End => (10, 16, 24, 4, false),
         };
-        Shape { min, want, rank, right }
+        Shape { min, ease, want, rank, right }
     }
 
     fn falls(self) -> bool {

@@ -86,20 +86,20 @@ impl Column for ThreadColumn {
     }
 
     fn shape(self) -> Shape {
-        let (min, want, rank, right) = match self {
-            T::Name => (8, 28, 0, false),
-            T::State => (8, 8, 1, false),
-            T::Wait => (11, 11, 2, true),
-            T::Ident => (5, 6, 3, true),
-            T::For => (14, 46, 4, false),
-            T::Cpu => (5, 6, 5, true),
-            T::Held => (9, 24, 6, false),
-            T::Called => (14, 44, 7, false),
-            T::Taken => (14, 44, 8, false),
-            T::CpuTime => (11, 11, 9, true),
-            T::Native => (7, 7, 10, true),
+        let (min, ease, want, rank, right) = match self {
+            T::Name => (8, 16, 28, 0, false),
+            T::State => (8, 8, 8, 1, false),
+            T::Wait => (11, 11, 11, 2, true),
+            T::Ident => (5, 5, 6, 3, true),
+            T::For => (14, 20, 46, 4, false),
+            T::Cpu => (5, 5, 6, 5, true),
+            T::Held => (9, 14, 24, 6, false),
+            T::Called => (14, 30, 48, 7, false),
+            T::Taken => (14, 30, 48, 8, false),
+            T::CpuTime => (11, 11, 11, 9, true),
+            T::Native => (7, 7, 7, 10, true),
         };
-        Shape { min, want, rank, right }
+        Shape { min, ease, want, rank, right }
     }
 
     fn falls(self) -> bool {
@@ -107,24 +107,16 @@ impl Column for ThreadColumn {
     }
 
     fn compare(self, a: &ThreadRow, b: &ThreadRow) -> Ordering {
-        let wait = |row: &ThreadRow| row.thread.wait.as_ref().map(|wait| (wait.kind.clone(), wait.object.clone()));
-        let owner = |row: &ThreadRow| Some(row.thread.wait.as_ref()?.owners.first()?.name.to_lowercase());
-        // Who waits comes before who does not, though nothing is less than something.
-        let last = |none: bool| u8::from(none);
+        let [a_thread, b_thread] = [&a.thread, &b.thread];
         match self {
-            T::Ident => (last(a.thread.ident == 0), a.thread.ident).cmp(&(last(b.thread.ident == 0), b.thread.ident)),
-            T::Native => a.thread.native_id.cmp(&b.thread.native_id),
-            T::Name => a.thread.name.to_lowercase().cmp(&b.thread.name.to_lowercase()),
+            T::Ident => none_last(Some(a_thread.ident).filter(|n| *n > 0), Some(b_thread.ident).filter(|n| *n > 0)),
+            T::Native => a_thread.native_id.cmp(&b_thread.native_id),
+            T::Name => in_any_case(&a_thread.name, &b_thread.name),
             T::State => a.standing.cmp(&b.standing).then(b.waited_us().cmp(&a.waited_us())),
             T::Wait => a.waited_us().cmp(&b.waited_us()),
             T::Cpu => a.cpu.unwrap_or(-1.0).total_cmp(&b.cpu.unwrap_or(-1.0)),
-            T::CpuTime => a.thread.cpu_us.cmp(&b.thread.cpu_us),
-            T::For => (last(wait(a).is_none()), wait(a)).cmp(&(last(wait(b).is_none()), wait(b))),
-            T::Held => (last(owner(a).is_none()), owner(a)).cmp(&(last(owner(b).is_none()), owner(b))),
-            T::Called | T::Taken => {
-                let site = |row| self.cell_of_wait(row, usize::MAX);
-                (last(site(a).is_empty()), site(a)).cmp(&(last(site(b).is_empty()), site(b)))
-            }
+            T::CpuTime => a_thread.cpu_us.cmp(&b_thread.cpu_us),
+            T::For | T::Held | T::Called | T::Taken => none_last(self.of_wait(a), self.of_wait(b)),
         }
     }
 
@@ -163,6 +155,18 @@ impl Column for ThreadColumn {
 }
 
 impl ThreadColumn {
+    /// What a column about the wait is sorted by.
+    fn of_wait(self, row: &ThreadRow) -> Option<(&str, &str)> {
+        let wait = row.thread.wait.as_ref()?;
+        let site = match self {
+            T::For => return Some((&wait.kind, &wait.object)),
+            T::Held => &wait.owners.first()?.name,
+            T::Called => &wait.called_at,
+            _ => cells::taken_at(&wait.owners)?,
+        };
+        Some((site, ""))
+    }
+
     /// What a column says about the wait, if there is one.
     fn cell_of_wait(self, row: &ThreadRow, width: usize) -> String {
         let Some(wait) = &row.thread.wait else { return String::new() };
@@ -170,7 +174,16 @@ impl ThreadColumn {
             T::For => cells::object(&wait.kind, &wait.object, width),
             T::Held => cells::owners(&wait.owners, width),
             T::Called => fit_end(&wait.called_at, width).into_owned(),
-            _ => cells::taken_at(wait, width),
+            _ => fit_end(cells::taken_at(&wait.owners).unwrap_or_default(), width).into_owned(),
         }
     }
+}
+
+/// What is there comes first, though nothing is less than something.
+fn none_last<T: Ord>(a: Option<T>, b: Option<T>) -> Ordering {
+    a.is_none().cmp(&b.is_none()).then(a.cmp(&b))
+}
+
+fn in_any_case(a: &str, b: &str) -> Ordering {
+    a.chars().flat_map(char::to_lowercase).cmp(b.chars().flat_map(char::to_lowercase))
 }

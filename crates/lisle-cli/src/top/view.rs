@@ -27,7 +27,7 @@ pub(super) struct Areas {
     tabs: Rect,
     /// The table, or the page that lies over it.
     pub(super) body: Rect,
-    /// The report that is marked in full, below the table of reports.
+    /// What is marked in full, below the table.
     preview: Option<Rect>,
     /// Keys, or the filter that one types.
     foot: Rect,
@@ -49,10 +49,15 @@ impl Areas {
         let foot = if low && !model.typing { 0 } else { 1 };
         let mut body = take(size.height.saturating_sub(head.height + notices.height + tabs.height + foot));
         let foot = take(foot);
+        // A report is told by its text, so that comes first; of the others there is enough in the table.
         let reports = model.picture.as_ref().map_or(0, |picture| picture.reports.len()) as u16;
-        let list = (reports + 1).clamp(2, (body.height / 3).max(2));
-        let has_preview = model.pane == Pane::Reports && model.page.is_none() && body.height >= 8 && reports > 0;
-        let preview = has_preview.then(|| Rect { y: body.y + list + 1, height: body.height - list - 1, ..body });
+        let list = match model.pane {
+            Pane::Reports if body.height >= 8 && reports > 0 => (reports + 2).min(body.height / 3),
+            Pane::Threads | Pane::Objects if body.height >= 30 => body.height - 14,
+            _ => body.height,
+        };
+        let has_preview = list < body.height && model.page.is_none();
+        let preview = has_preview.then(|| Rect { y: body.y + list, height: body.height - list, ..body });
         if has_preview {
             body.height = list;
         }
@@ -72,8 +77,10 @@ pub(super) fn draw(model: &Model, frame: &mut Frame) {
     draw_head(model, areas.head, buffer);
     for (row, notice) in areas.notices.rows().zip(notices(model)) {
         buffer.set_style(row, notice.style);
-        let text = if width(&notice.long) < usize::from(row.width) { notice.long } else { notice.short };
-        put(buffer, row, &format!(" {text}"), notice.style);
+        let fitting = notice.texts.iter().find(|text| width(text) < usize::from(row.width));
+        if let Some(text) = fitting.or(notice.texts.last()) {
+            put(buffer, row, &format!(" {text}"), notice.style);
+        }
     }
     match &model.page {
         Some(page) => draw_page(model, page, &areas, buffer),
@@ -127,41 +134,55 @@ fn model_filter(model: &Model) -> &str {
 /// Something that one must not miss.
 struct Notice {
     style: Style,
-    long: String,
-    short: String,
+    /// What it says, in more words and in fewer.
+    texts: Vec<String>,
 }
 
 /// What is wrong, the worst first.
 fn notices(model: &Model) -> Vec<Notice> {
-    let mut notices = Vec::new();
-    if let Some(picture) = &model.picture {
-        let words = ["deadlock", "suspected deadlock", "orphaned lock"];
-        let alarms = picture.alarms().into_iter().zip(words).filter(|(n, _)| *n > 0);
-        let alarms: Vec<String> = alarms.map(|(n, what)| human::count(n, what)).collect();
-        if !alarms.is_empty() {
-            let hint = if model.pane == Pane::Reports { "" } else { ": key 3 shows more" };
-            let (long, short) = (format!("{}{hint}", alarms.join(", ")), alarms.join(", "));
-            notices.push(Notice { style: model.look.alarm(), long, short });
-        }
+    let alarm = alarm(model).map(|texts| Notice { style: model.look.alarm(), texts });
+    let state = state(model).map(|texts| Notice { style: model.look.notice(), texts });
+    alarm.into_iter().chain(state).collect()
+}
+
+/// What is wrong with the program.
+fn alarm(model: &Model) -> Option<Vec<String>> {
+    let words = ["deadlock", "suspected deadlock", "orphaned lock"];
+    let alarms = model.picture.as_ref()?.alarms().into_iter().zip(words).filter(|(n, _)| *n > 0);
+    let alarms: Vec<String> = alarms.map(|(n, what)| human::count(n, what)).collect();
+    (!alarms.is_empty()).then_some(())?;
+    let hint = if model.pane == Pane::Reports { "" } else { ": key 3 shows more" };
+    let text = alarms.join(", ");
+    Some(vec![format!("{text}{hint}"), text])
+}
+
+/// Why one does not see the program as it is now.
+fn state(model: &Model) -> Option<Vec<String>> {
+    let in_words = |length: Duration| time(length.as_micros() as u64);
+    let age = model.asking.age().map(in_words);
+    if let Some(why) = &model.gone {
+        let picture = age.map(|age| format!(" This is the last picture, {age} old.")).unwrap_or_default();
+        let why = sentence(why);
+        return Some(vec![
+            format!("{why}{picture} q quits."),
+            format!("{why} q quits."),
+            format!("There is no more to come.{picture} q quits."),
+            "no more; q quits".to_owned(),
+        ]);
     }
-    let us = |length: Duration| length.as_micros() as u64;
-    let age = model.asking.age().map(|age| time(us(age)));
-    let state = match (&model.gone, model.asking.overdue(), age) {
-        (Some(why), _, Some(age)) => {
-            Some((format!("{why} This is the last picture, {age} old. q quits."), "ended; q quits".into()))
-        }
-        (Some(why), _, None) => Some((why.clone(), "ended; q quits".into())),
-        (None, Some(overdue), _) => {
-            let overdue = time(us(overdue));
-            Some((format!("The program has not answered for {overdue}."), format!("no answer: {overdue}")))
-        }
-        (None, None, Some(age)) if model.asking.paused => {
-            Some((format!("Paused: this is {age} old. Space goes on."), format!("paused: {age}")))
-        }
-        _ => None,
-    };
-    notices.extend(state.map(|(long, short)| Notice { style: model.look.notice(), long, short }));
-    notices
+    if let Some(overdue) = model.asking.overdue().map(in_words) {
+        return Some(vec![format!("The program has not answered for {overdue}."), format!("no answer: {overdue}")]);
+    }
+    let age = age.filter(|_| model.asking.paused)?;
+    Some(vec![format!("Paused: this is {age} old. Space goes on."), format!("paused: {age}")])
+}
+
+/// What somebody else said, with a great letter and a full stop.
+fn sentence(text: &str) -> String {
+    let text = harmless(text.trim_end_matches('.'));
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }
 
 fn draw_head(model: &Model, area: Rect, buffer: &mut Buffer) {
@@ -176,7 +197,7 @@ fn draw_head(model: &Model, area: Rect, buffer: &mut Buffer) {
     let command = harmless(&process.command.join(" ")).into_owned();
     let left = format!("lisle top {}  {command}", model.pid);
     // The command is worth more than the versions.
-    let room = usize::from(area.width).saturating_sub(width(&left).min(40) + 2);
+    let room = usize::from(area.width).saturating_sub(width(&left).min(50) + 2);
     while facts.len() > 1 && width(&facts.join(", ")) > room {
         facts.pop();
     }
@@ -322,10 +343,14 @@ fn draw_cells<C: Column>(
     }
 }
 
-/// The marked report in full.
-fn draw_preview(model: &Model, area: Rect, buffer: &mut Buffer) {
+/// What is marked in full, as far as there is room.
+fn draw_preview(model: &Model, mut area: Rect, buffer: &mut Buffer) {
     let Some(page) = Page::of_marked(model) else { return };
     let text = page.text(model, area.width);
+    let title = Rect { height: 1, ..area };
+    buffer.set_style(title, model.look.header());
+    put(buffer, title, &format!(" {}", page.title), model.look.header());
+    (area.y, area.height) = (area.y + 1, area.height - 1);
     for (line, row) in text.iter().zip(area.rows()) {
         buffer.set_line(row.x, row.y, line, row.width);
     }

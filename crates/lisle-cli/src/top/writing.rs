@@ -19,6 +19,11 @@ impl Writing {
         Writing { lines: Vec::new(), look, width: usize::from(width) }
     }
 
+    /// Whether there is no room for one thing beside another.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.width < 40
+    }
+
     /// The head of a part, with an empty line before it.
     pub(super) fn head(&mut self, text: &str) {
         if !self.lines.is_empty() {
