@@ -230,6 +230,7 @@ pub(crate) fn healthy() -> Snapshot {
         thread(8, "late").cpu_ms(0).state(State::Started),
     ]);
     picture.threads[7].native_id = 0;
+    picture.threads.push(Thread { service: true, ..thread(9, "lisle agent").daemon() });
     picture.strangers = vec![Stranger { native_id: 4301, name: "gmain".into() }];
     picture.objects = vec![
         object(1, "queue empty", queue).waits(18_240, 142_600, 420).now(1, &[]).length(0),

@@ -54,6 +54,7 @@ const PARTS: &[(&str, &[(&str, &str)])] = &[
             ("blocked", "it sleeps in something that lisle does not see"),
             ("waiting", "it waits in lisle"),
             ("started", "it has been started and has not begun"),
+            ("service", "it works for lisle, not for the program"),
             ("foreign", "it has never called lisle"),
         ],
     ),

@@ -67,7 +67,7 @@ impl Look {
             Standing::Suspect | Standing::Orphaned => self.colored(Color::Red),
             Standing::Running => self.colored(Color::Green),
             Standing::Blocked => self.colored(Color::Yellow),
-            Standing::Started | Standing::Foreign | Standing::Other => self.quiet(),
+            Standing::Started | Standing::Service | Standing::Foreign | Standing::Other => self.quiet(),
             Standing::Waiting => Style::new(),
         }
     }

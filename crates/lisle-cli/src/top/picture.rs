@@ -32,6 +32,8 @@ pub(super) enum Standing {
     Blocked,
     Waiting,
     Started,
+    /// It works for lisle, not for the program.
+    Service,
     /// It has never called lisle.
     Foreign,
     Other,
@@ -69,13 +71,15 @@ impl Standing {
             Standing::Blocked => "blocked",
             Standing::Waiting => "waiting",
             Standing::Started => "started",
+            Standing::Service => "service",
             Standing::Foreign => "foreign",
             Standing::Other => "?",
         }
     }
 
-    fn of(state: State) -> Standing {
-        match state {
+    fn of(thread: &Thread) -> Standing {
+        match thread.state {
+            _ if thread.service => Standing::Service,
             State::Started => Standing::Started,
             State::Running => Standing::Running,
             State::Blocked => Standing::Blocked,
@@ -194,7 +198,7 @@ fn thread_rows(snapshot: &mut Snapshot, reports: &[ReportRow], since: Option<&Di
         Some(since.per_second(thread.cpu_us?, before.cpu_us?)? / 1e4)
     };
     let known = std::mem::take(&mut snapshot.threads).into_iter().map(|thread| ThreadRow {
-        standing: alarms.get(&thread.ident).copied().unwrap_or(Standing::of(thread.state)),
+        standing: alarms.get(&thread.ident).copied().unwrap_or_else(|| Standing::of(&thread)),
         cpu: cpu(&thread),
         thread,
     });

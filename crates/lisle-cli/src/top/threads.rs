@@ -139,7 +139,7 @@ impl Column for ThreadColumn {
     fn style(self, row: &ThreadRow, look: Look) -> Style {
         match self {
             T::State => look.standing(row.standing),
-            _ if row.standing == Standing::Foreign => look.quiet(),
+            _ if matches!(row.standing, Standing::Service | Standing::Foreign) => look.quiet(),
             _ => Style::new(),
         }
     }

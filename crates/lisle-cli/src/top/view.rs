@@ -214,17 +214,17 @@ fn draw_head(model: &Model, area: Rect, buffer: &mut Buffer) {
         Standing::Blocked,
         Standing::Waiting,
         Standing::Started,
+        Standing::Service,
         Standing::Foreign,
     ];
     let states = states.into_iter().map(|standing| (of(standing), standing.word())).filter(|(n, _)| *n > 0);
     let states: Vec<String> = states.map(|(n, word)| format!("{n} {word}")).collect();
-    let mut line = human::count(known, "thread");
-    if !states.is_empty() {
-        line += &format!(": {}", states.join(", "));
-    }
     let cpu = picture.cpu().map(|cpu| format!("CPU {cpu:.1} %")).unwrap_or_default();
     let rest = put_right(buffer, second, &cpu, Style::new());
-    put(buffer, rest, &line, Style::new());
+    let (threads, states) = (human::count(known, "thread"), states.join(", "));
+    // Their sum is what one can do without.
+    let whole = if states.is_empty() { threads } else { format!("{threads}: {states}") };
+    put(buffer, rest, if width(&whole) <= usize::from(rest.width) { &whole } else { &states }, Style::new());
 }
 
 fn draw_tabs(model: &Model, area: Rect, buffer: &mut Buffer) {
