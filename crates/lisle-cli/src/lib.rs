@@ -49,6 +49,8 @@ enum Command {
     List,
     /// Run a program so that it can be looked at
     Run(run::Arguments),
+    /// Show a process live in the terminal: its threads, its locks and queues, any deadlock
+    Top(top::Arguments),
 }
 
 /// The program, called with these arguments, the first of which is its name.
@@ -64,6 +66,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Dump(arguments) => dump::run(arguments),
         Command::List => list::run(),
         Command::Run(arguments) => run::run(arguments),
+        Command::Top(arguments) => top::run(arguments),
     };
     done.unwrap_or_else(|why| {
         tell(&why.to_string());

@@ -35,6 +35,15 @@ pub(super) fn thread(row: &ThreadRow, picture: &Picture, out: &mut Writing) {
     if let Some(wait) = &thread.wait {
         out.head(&format!("Waits for {} {}", wait.kind, wait.object));
         write_wait(wait, out);
+        if let Some(ObjectRow { object, .. }) = picture.object_of(row) {
+            let (waits, total) = (human::number(object.waits), time(object.total_us));
+            out.say(
+                "  ",
+                &format!(
+                    "all threads together have waited {total} for it, in {waits} waits that ended and those that go on"
+                ),
+            );
+        }
         write_chain(row, picture, out);
     }
     if !thread.frames.is_empty() {

@@ -41,7 +41,7 @@ const PARTS: &[(&str, &[(&str, &str)])] = &[
             ("S", "threads that wait now"),
             ("L", "length of the queue, or permits"),
             ("A", "kind and name"),
-            ("a", "also what is waited for at rest: sleeps, timers, joins"),
+            ("a", "also what is neither: events, joins, sleeps"),
         ],
     ),
     (

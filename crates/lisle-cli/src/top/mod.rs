@@ -30,28 +30,31 @@ mod reports;
 mod run;
 mod screen;
 #[cfg(test)]
+mod terminal;
+#[cfg(test)]
 mod tests;
 mod threads;
 mod view;
 mod writing;
 
-use crate::source::Source;
+use crate::client::Client;
+use crate::source::Gone;
 use model::Model;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// A terminal view of a program's threads, locks and deadlocks, refreshed as it runs.
+/// What `lisle top` takes.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The process to look at; `lisle list` shows those that can be.
-    pub(crate) pid: u32,
+    /// The process to look at; `lisle list` shows those that can be
+    pid: u32,
 
-    /// How many seconds lie between two looks; + and - change it.
+    /// How many seconds lie between two looks, from 0.05 to 3600; + and - change it
     #[arg(short, long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     delay: Duration,
 
-    /// No colours. The environment variable NO_COLOR says the same.
+    /// No colours; the environment variable NO_COLOR says the same
     #[arg(long)]
     no_color: bool,
 }
@@ -59,27 +62,39 @@ pub(crate) struct Arguments {
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(seconds @ 0.05..=3600.0) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("a number of seconds between 0.05 and 3600 is wanted".to_owned()),
+        _ => Err("a number from 0.05 to 3600 is wanted".to_owned()),
     }
 }
 
-/// Whether there is a terminal to draw on; if not, why. To be asked before the program is.
-pub(crate) fn check_terminal(pid: u32) -> Result<(), String> {
-    let is_plain = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    match std::io::stdout().is_terminal() && !is_plain {
-        true => Ok(()),
-        false => Err(format!("lisle top draws on a terminal, and there is none: use `lisle dump {pid}` instead.")),
+/// Shows the process until one quits.
+///
+/// # Errors
+/// Why it cannot be looked at.
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Gone> {
+    let Arguments { pid, delay, no_color } = *arguments;
+    if let Err(why) = check_terminal() {
+        crate::tell(&format!("top {why}: use `lisle dump {pid}` instead"));
+        return Ok(ExitCode::from(2));
     }
+    let client = Client::connect(pid)?;
+    client.wait_for_ever()?;
+    let has_colors = !no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let mut model = Model::new(pid, delay, has_colors);
+    model.note = client.note();
+    if let Err(error) = run::run(model, Box::new(client)) {
+        crate::tell(&format!("top cannot use this terminal ({error}): use `lisle dump {pid}` instead"));
+        return Ok(ExitCode::from(2));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Shows what the source tells until one quits.
-pub(crate) fn run(arguments: &Arguments, source: Box<dyn Source>) -> ExitCode {
-    let no_color = arguments.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    match run::run(Model::new(arguments.pid, arguments.delay, !no_color), source) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "lisle: the terminal cannot be used: {error}");
-            ExitCode::from(2)
-        }
+/// Whether there is a terminal that can be drawn on; if not, why.
+fn check_terminal() -> Result<(), &'static str> {
+    if !std::io::stdout().is_terminal() {
+        return Err("draws on a terminal, and stdout is none");
     }
+    if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        return Err("draws on a terminal, and this one says that it cannot be drawn on (TERM=dumb)");
+    }
+    Ok(())
 }

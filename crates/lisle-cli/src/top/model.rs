@@ -38,6 +38,8 @@ pub(super) struct Model {
     pub(super) look: Look,
     pub(super) size: Size,
     pub(super) asking: Asking,
+    /// What there is to say of the versions of the program and this one.
+    pub(super) note: Option<String>,
     /// Why there are no more pictures, once there are none.
     pub(super) gone: Option<String>,
     pub(super) picture: Option<Picture>,
@@ -58,6 +60,7 @@ impl Model {
             look: Look { color },
             size: Size::new(80, 24),
             asking: Asking::every(interval),
+            note: None,
             gone: None,
             picture: None,
             pane: Pane::Threads,

@@ -33,8 +33,9 @@ pub(super) struct ObjectKey {
     key: u64,
 }
 
-/// Kinds of waits that are nobody's fault: the thread has nothing to do, or waits for a time to come.
-const IDLE: &[&str] = &["a call", "join", "park", "process", "sleep", "timer"];
+/// What is neither a lock nor a queue, and often waited for by threads that have nothing to do.
+const OTHERS: &[&str] =
+    &["a call", "barrier", "condvar", "event", "future", "join", "park", "pool join", "process", "sleep", "timer"];
 
 impl Column for ObjectColumn {
     type Row = ObjectRow;
@@ -132,7 +133,7 @@ impl Column for ObjectColumn {
     }
 
     fn is_shown(row: &ObjectRow, all: bool) -> bool {
-        all || !IDLE.contains(&&*row.object.kind)
+        all || !OTHERS.contains(&&*row.object.kind)
     }
 
     fn texts<'a>(row: &'a ObjectRow, picture: &'a Picture) -> Vec<&'a str> {

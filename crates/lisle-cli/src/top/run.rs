@@ -9,7 +9,7 @@ use crossterm::event::{self, Event};
 use lisle::watch::wire::Snapshot;
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -30,10 +30,15 @@ pub(super) fn run(mut model: Model, source: Box<dyn Source>) -> io::Result<()> {
     let asker = Asker::start(source)?;
     let mut screen = Screen::take()?;
     let ended = show(&mut model, &asker, &mut screen);
+    let wanted_by = screen.wanted_by();
     drop(screen);
-    ended?;
-    asker.pass_panic_on();
-    Ok(())
+    // It has waited for the terminal, to tell of its panic.
+    if wanted_by == Some(asker.thread.thread().id())
+        && let Err(panic) = asker.thread.join()
+    {
+        resume_unwind(panic);
+    }
+    ended
 }
 
 fn show(model: &mut Model, asker: &Asker, screen: &mut Screen) -> io::Result<()> {
@@ -42,13 +47,11 @@ fn show(model: &mut Model, asker: &Asker, screen: &mut Screen) -> io::Result<()>
     loop {
         model.asking.now = began.elapsed();
         let mut changed = drawn.is_none_or(|drawn| drawn.elapsed() >= REFRESH);
-        while model.gone.is_none() {
-            match asker.answers.try_recv() {
-                Ok(answer) => model.take(answer),
-                Err(TryRecvError::Empty) => break,
-                // It has panicked, which is told where it can be read.
-                Err(TryRecvError::Disconnected) => return Ok(()),
-            }
+        if screen.wanted_by().is_some() {
+            return Ok(());
+        }
+        while let Ok(answer) = asker.answers.try_recv() {
+            model.take(answer);
             changed = true;
         }
         if model.wants_to_ask() {
@@ -74,7 +77,8 @@ fn show(model: &mut Model, asker: &Asker, screen: &mut Screen) -> io::Result<()>
     }
 }
 
-/// The thread that asks, so that a program that is slow to answer holds up no key.
+/// The thread that asks, so that a program that is slow to answer holds up no key. It ends with the process: it
+/// may wait for an answer that never comes.
 struct Asker {
     questions: Sender<Question>,
     answers: Receiver<Result<Snapshot, Gone>>,
@@ -106,14 +110,5 @@ impl Asker {
     fn ask(&self, frames: bool) {
         // If the thread has ended, its last answer says why.
         let _ = self.questions.send(Question { frames });
-    }
-
-    /// Does not wait for an answer that may never come: the thread ends with the process.
-    fn pass_panic_on(self) {
-        // A thread that panics closes the channel a little before it has ended.
-        let closed = matches!(self.answers.try_recv(), Err(TryRecvError::Disconnected));
-        if closed && let Err(panic) = self.thread.join() {
-            resume_unwind(panic);
-        }
     }
 }

@@ -13,12 +13,21 @@ use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level::emulate_default_handler;
 use std::io::{self, Stdout, stdout};
 use std::panic::PanicHookInfo;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Builder, JoinHandle};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle, ThreadId, current};
+use std::time::Duration;
 
 /// Whether we are on the terminal. There is one, and to leave it twice would put the cursor on what was written since.
-static OURS: AtomicBool = AtomicBool::new(false);
+static OURS: Mutex<bool> = Mutex::new(false);
+
+/// That we are not any more.
+static GIVEN_BACK: Condvar = Condvar::new();
+
+/// The thread that wants it given back: the loop is to end, and to do so.
+static WANTED_BY: Mutex<Option<ThreadId>> = Mutex::new(None);
+
+/// How long the loop may take for that. It may hang in a terminal that has been closed.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 type Hook = dyn Fn(&PanicHookInfo<'_>) + Send + Sync;
 
@@ -33,20 +42,25 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn take() -> io::Result<Screen> {
-        // The loop may hang in a terminal that has been closed, so it is not the one to heed a signal.
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         let handle = signals.handle();
         let thread = Builder::new().name("lisle top: signals".into()).spawn(move || {
             if let Some(signal) = signals.forever().next() {
-                give_back();
+                have_it_given_back();
                 let _ = emulate_default_handler(signal);
             }
         })?;
+        *lock(&WANTED_BY) = None;
         let hook: Arc<Hook> = Arc::from(std::panic::take_hook());
         std::panic::set_hook({
-            let hook = Arc::clone(&hook);
+            let (hook, me) = (Arc::clone(&hook), current().id());
             Box::new(move |panic| {
-                give_back();
+                // The text must not be lost with our screen.
+                if current().id() == me {
+                    give_back()
+                } else {
+                    have_it_given_back()
+                }
                 hook(panic);
             })
         });
@@ -58,12 +72,14 @@ impl Screen {
     }
 
     pub(super) fn draw(&mut self, model: &mut Model) -> io::Result<()> {
-        if !OURS.load(Ordering::SeqCst) {
-            return Ok(()); // another thread panics
-        }
         self.terminal.autoresize()?;
         model.resize(self.terminal.get_frame().area().as_size());
         self.terminal.draw(|frame| view::draw(model, frame)).map(drop)
+    }
+
+    /// The thread that wants the terminal given back, if one does: it panics, or a signal ends the process.
+    pub(super) fn wanted_by(&self) -> Option<ThreadId> {
+        *lock(&WANTED_BY)
     }
 
     /// Forgets what it has drawn, which somebody else may have drawn over.
@@ -97,16 +113,29 @@ impl Drop for Screen {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn take() -> io::Result<()> {
-    OURS.store(true, Ordering::SeqCst);
+    *lock(&OURS) = true;
     enable_raw_mode()?;
     execute!(stdout(), EnterAlternateScreen, cursor::Hide)
 }
 
 /// Leaves the terminal as it was, if that has not been done.
 fn give_back() {
-    if OURS.swap(false, Ordering::SeqCst) {
+    let mut ours = lock(&OURS);
+    if std::mem::replace(&mut *ours, false) {
         let _ = execute!(stdout(), LeaveAlternateScreen, cursor::Show);
         let _ = disable_raw_mode();
     }
+    GIVEN_BACK.notify_all();
+}
+
+/// Has the loop's thread give it back, which may be drawing at this moment. To be called by another one.
+fn have_it_given_back() {
+    *lock(&WANTED_BY) = Some(current().id());
+    drop(GIVEN_BACK.wait_timeout_while(lock(&OURS), PATIENCE, |ours| *ours));
+    give_back();
 }

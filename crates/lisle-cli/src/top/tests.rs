@@ -179,6 +179,14 @@ fn screens_of_what_is_old() {
     expect("no-answer", &mut silent);
 }
 
+#[test]
+fn versions_that_differ_are_named() {
+    let mut model = model([testing::healthy()]);
+    model.note = Some("process 4242 has lisle 9.0".into());
+    let screen = text(&mut model, (80, 24));
+    assert!(screen.contains("\n Process 4242 has lisle 9.0.\n"), "{screen}");
+}
+
 /// The banner is there, counts, and is red; without colours it is reversed.
 #[test]
 fn a_deadlock_is_red() {
@@ -459,7 +467,7 @@ fn objects_that_only_waits_know_are_there() {
 }
 
 #[test]
-fn what_waits_at_rest_is_shown_on_demand() {
+fn what_is_no_lock_and_no_queue_is_shown_on_demand() {
     let mut model = model([testing::healthy()]);
     press(&mut model, KeyCode::Char('2'));
     let shown = model.objects.rows.len();

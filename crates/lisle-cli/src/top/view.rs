@@ -142,7 +142,8 @@ struct Notice {
 fn notices(model: &Model) -> Vec<Notice> {
     let alarm = alarm(model).map(|texts| Notice { style: model.look.alarm(), texts });
     let state = state(model).map(|texts| Notice { style: model.look.notice(), texts });
-    alarm.into_iter().chain(state).collect()
+    let note = model.note.iter().map(|note| Notice { style: model.look.quiet(), texts: vec![sentence(note)] });
+    alarm.into_iter().chain(state).chain(note).collect()
 }
 
 /// What is wrong with the program.
@@ -246,7 +247,7 @@ fn draw_tabs(model: &Model, area: Rect, buffer: &mut Buffer) {
     if !filter.is_empty() {
         where_one_is = format!("{where_one_is} with \"{}\"", fit(filter, 20));
     } else if model.pane == Pane::Objects && shown < all {
-        where_one_is = format!("{where_one_is}, a: {} at rest", all - shown);
+        where_one_is = format!("{where_one_is}, a: {} more", all - shown);
     }
     let (now, past) = match &model.picture {
         None => (0, 0),
