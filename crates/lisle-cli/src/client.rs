@@ -169,7 +169,6 @@ impl Client {
     }
 
     /// The process.
-    #[allow(dead_code)] // for the views, which say its name
     pub(crate) fn process(&self) -> &Target {
         &self.process
     }

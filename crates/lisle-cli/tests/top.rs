@@ -77,7 +77,7 @@ fn the_last_picture_of_a_program_that_was_killed_stays() {
     let mut terminal = top(program.0.id());
     terminal.expect_text("patient");
     program.send(Signal::KILL);
-    terminal.expect_text(" has ended.");
+    terminal.expect_text("The program has ended. This is the last picture, ");
     terminal.expect_text("patient");
     terminal.press("q");
     assert!(terminal.end().0.success());

@@ -80,6 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Gone> {
     client.wait_for_ever()?;
     let has_colors = !no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut model = Model::new(pid, delay, has_colors);
+    model.program = client.process().name();
     model.note = client.note();
     if let Err(error) = run::run(model, Box::new(client)) {
         crate::tell(&format!("top cannot use this terminal ({error}): use `lisle dump {pid}` instead"));

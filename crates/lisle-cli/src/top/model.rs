@@ -35,6 +35,8 @@ impl Pane {
 /// All that the view shows and keys change.
 pub(super) struct Model {
     pub(super) pid: u32,
+    /// How its source calls the program, at length. The view says whom it is about in its first line.
+    pub(super) program: String,
     pub(super) look: Look,
     pub(super) size: Size,
     pub(super) asking: Asking,
@@ -57,6 +59,7 @@ impl Model {
     pub(super) fn new(pid: u32, interval: Duration, color: bool) -> Model {
         Model {
             pid,
+            program: format!("process {pid}"),
             look: Look { color },
             size: Size::new(80, 24),
             asking: Asking::every(interval),
@@ -81,7 +84,7 @@ impl Model {
             }
             Err(Gone(why)) => {
                 self.asking.ended();
-                self.gone = Some(why);
+                self.gone = Some(why.replacen(&self.program, "the program", 1));
             }
         }
         self.settle();

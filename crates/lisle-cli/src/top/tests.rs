@@ -160,11 +160,13 @@ fn screens_of_help_and_of_the_filter() {
 #[test]
 fn screens_of_what_is_old() {
     let mut ended = model([testing::deadlock()]);
+    ended.program = "process 4242 (bank.py)".into();
     ended.take(Err(Gone("process 4242 (bank.py) has ended".into())));
     ended.asking.now += Duration::from_secs(12);
     expect("ended", &mut ended);
 
     let mut never = model([]);
+    never.program = "process 4242 (bank.py)".into();
     never.take(Err(Gone("process 4242 (bank.py) has ended".into())));
     expect("ended-before", &mut never);
 
