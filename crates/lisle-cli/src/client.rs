@@ -176,9 +176,17 @@ impl Client {
     }
 
     /// The process.
-    #[allow(dead_code)] // for the views, which say its name
     pub(crate) fn process(&self) -> &Target {
         &self.process
+    }
+
+    /// Waits for answers as long as they take: for a view that says so while it waits.
+    ///
+    /// # Errors
+    /// That the connection is of no use any more.
+    pub(crate) fn wait_for_ever(&self) -> Result<(), Gone> {
+        let set = self.stream.set_read_timeout(None).and_then(|()| self.stream.set_write_timeout(None));
+        set.map_err(|error| self.lost(&error))
     }
 
     /// What there is to say of the versions of the two, if they are not sure to understand each other.
@@ -290,6 +298,10 @@ fn software() -> String {
 }
 
 impl Source for Client {
+    fn want_frames(&mut self, wanted: bool) {
+        self.with_frames = wanted;
+    }
+
     fn snapshot(&mut self) -> Result<Snapshot, Gone> {
         self.say(&Request::Snapshot(SnapshotRequest { frames: self.with_frames }))?;
         loop {

@@ -3,6 +3,7 @@
 //! | room | what it does |
 //! |---|---|
 //! | `client` | a connection to a program's agent |
+//! | `harmless`, `human` | the program's texts, times and numbers, fit to be read |
 //! | `source` | where views get snapshots: there, or what a test makes up |
 //! | `dump`, `list`, `run`, `trace` | the commands of these names |
 //! | `top` | a terminal view |
@@ -15,10 +16,15 @@ use std::process::ExitCode;
 
 mod client;
 mod dump;
+mod harmless;
+mod human;
 mod list;
 mod run;
 mod source;
 mod trace;
+#[cfg(test)]
+mod testing;
+mod top;
 
 use source::Gone;
 
@@ -46,6 +52,8 @@ enum Command {
     Run(run::Arguments),
     /// Record what the threads of a process do, as a file that Perfetto opens
     Trace(trace::Arguments),
+    /// Show a process live in the terminal: its threads, its locks and queues, any deadlock
+    Top(top::Arguments),
 }
 
 /// The program, called with these arguments, the first of which is its name.
@@ -62,6 +70,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::List => list::run(),
         Command::Run(arguments) => run::run(arguments),
         Command::Trace(arguments) => trace::run(arguments),
+        Command::Top(arguments) => top::run(arguments),
     };
     done.unwrap_or_else(|why| {
         tell(&why.to_string());

@@ -10,6 +10,11 @@ pub(crate) trait Source: Send {
     /// # Errors
     /// [`Gone`] when there will be no more. Any view keeps the last snapshot then, and says why.
     fn snapshot(&mut self) -> Result<Snapshot, Gone>;
+
+    /// Whether the next snapshots are to have an interpreter's frames. They are not until this was called.
+    fn want_frames(&mut self, wanted: bool) {
+        let _ = wanted;
+    }
 }
 
 /// Why a source has no more snapshots, as a sentence for people: the program has ended.
