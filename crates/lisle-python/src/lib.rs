@@ -54,6 +54,7 @@ fn _set_name(name: &str) {
 #[pymodule(gil_used = false)]
 fn _lisle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    kit::place::set_up();
     kit::wait::set_up();
     let (interrupted, deadlock) = (py.get_type::<ThreadInterrupted>(), py.get_type::<DeadlockError>());
     let threading = py.import("threading")?;

@@ -12,6 +12,7 @@ pub(crate) mod class;
 pub(crate) mod ffi;
 pub(crate) mod latch;
 pub(crate) mod name;
+pub(crate) mod place;
 pub(crate) mod time;
 pub(crate) mod wait;
 

@@ -143,7 +143,7 @@ fn wait_of(waiting: &Waiting, now: Instant, names: &mut Names) -> Wait {
             name,
             ended,
             bond: bond.trim_end_matches(',').to_owned(),
-            taken_at: taken_at.filter(|_| !waiting.embedded).map(|site| site.to_string()),
+            taken_at: taken_at.filter(|spot| waiting.means(*spot)).map(|spot| spot.to_string()),
             need: *need as u32,
         }
     });
