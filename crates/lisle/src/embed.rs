@@ -169,6 +169,16 @@ pub fn introduce_service(name: &str) -> thread::Thread {
     thread
 }
 
+/// The calling thread, which this crate has not made, is one that the embedder's program has made, as a daemon or
+/// not: for those who look. When the process ends is for the embedder to say.
+pub fn made_by_program(daemon: bool) {
+    current::with(|me| {
+        if me.origin == park::record::Origin::Adopted {
+            me.set_embedded(daemon);
+        }
+    });
+}
+
 /// The thread of this ident, if it lives.
 pub fn find(ident: u32) -> Option<thread::Thread> {
     park::registry::find(ident).map(thread::Thread::of)

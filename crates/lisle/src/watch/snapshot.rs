@@ -91,6 +91,7 @@ fn thread_of(seen: &Seen, now: Instant, names: &mut Names) -> wire::Thread {
         origin: match record.origin {
             Origin::Made => wire::Origin::Made,
             Origin::Main => wire::Origin::Main,
+            Origin::Adopted if record.is_embedded() => wire::Origin::Made,
             Origin::Adopted => wire::Origin::Adopted,
         },
         daemon: record.is_daemon(),
