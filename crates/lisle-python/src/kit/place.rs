@@ -10,26 +10,22 @@
 //! | where in it | the distance from the code object to the instruction |
 //! | the table's word | what of these two its index does not say, and the number of the [`Place`] |
 //!
-//! So the table refers to no object: nothing has to be kept, or to be told when code goes. Where the frame
-//! is in memory differs between versions; it is compared with what the interpreter says of itself when the
-//! module is set up. On a version that is not known here, or one where that comparison fails, the
-//! interpreter is asked instead: for waits, and for locks that are taken only if somebody wants to know
-//! ([`want`]), since it makes a frame object each time.
+//! So the table refers to no object: nothing has to be kept, or to be told when code goes. Where frames
+//! cannot be read ([`layout`]), the interpreter is asked instead: for waits, and for locks that are taken only
+//! if somebody wants to know ([`want`]), since it makes a frame object each time.
 
 use super::Once;
 use super::ffi::{Obj, intern, py};
+use super::layout::{self, PyFrame_GetLasti};
 use lisle::embed::Place;
-use std::ffi::{CStr, c_char, c_int};
+use std::borrow::Cow;
+use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-unsafe extern "C" {
-    fn PyFrame_GetLasti(frame: *mut py::PyFrameObject) -> c_int;
-}
 
 static FILENAME: Once = Once::new();
 static QUALNAME: Once = Once::new();
 
-/// Whether frames are where [`layout`] says.
+/// Whether frames can be read, and code objects have numbers.
 static READABLE: AtomicBool = AtomicBool::new(false);
 /// Whether it is worth more to know where locks are taken.
 static WANTED: AtomicBool = AtomicBool::new(false);
@@ -40,7 +36,7 @@ pub(crate) fn set_up() {
     QUALNAME.set(intern(c"co_qualname"));
     code_number::set_up();
     // SAFETY: attached, as all of the module's set-up.
-    READABLE.store(unsafe { layout::holds() && code_number::holds() }, Ordering::Relaxed);
+    READABLE.store(unsafe { layout::set_up() && code_number::holds() }, Ordering::Relaxed);
 }
 
 /// From now on it is known where locks are taken, whatever it costs.
@@ -65,14 +61,6 @@ pub(crate) unsafe fn of_take() -> Place {
 pub(crate) unsafe fn of_wait() -> Place {
     // SAFETY: attached.
     unsafe { if READABLE.load(Ordering::Relaxed) { read() } else { ask() } }
-}
-
-/// An instruction of some code object.
-#[derive(Clone, Copy)]
-struct At {
-    code: *const u8,
-    /// Bytes from the code object to the instruction.
-    distance: usize,
 }
 
 #[inline(always)]
@@ -113,19 +101,27 @@ unsafe fn look_up(key: Option<u64>) -> Place {
         }
         let line = py::PyFrame_GetLineNumber(frame);
         let code = py::PyFrame_GetCode(frame);
-        let (file, function) = (text_of(code.cast(), FILENAME.get()), text_of(code.cast(), QUALNAME.get()));
-        if file.is_null() || function.is_null() {
-            py::PyErr_Clear();
-            py::Py_DECREF(code.cast());
-            return Place::UNKNOWN;
-        }
-        let place = {
-            let text = |at| CStr::from_ptr(at).to_string_lossy();
-            Place::new(&format!("{}:{line} in {}", text(file), text(function)))
+        let place = match names_of(code.cast()) {
+            Some((file, function)) => Place::new(&format!("{file}:{line} in {function}")),
+            None => Place::UNKNOWN,
         };
         py::Py_DECREF(code.cast());
         table::keep(key, place);
         place
+    }
+}
+
+/// A code object's file and qualified name, which live as long as it does.
+pub(crate) unsafe fn names_of<'a>(code: Obj) -> Option<(Cow<'a, str>, Cow<'a, str>)> {
+    // SAFETY: attached, with a code object.
+    unsafe {
+        let (file, function) = (text_of(code, FILENAME.get()), text_of(code, QUALNAME.get()));
+        if file.is_null() || function.is_null() {
+            py::PyErr_Clear();
+            return None;
+        }
+        let text = |at| CStr::from_ptr(at).to_string_lossy();
+        Some((text(file), text(function)))
     }
 }
 
@@ -140,94 +136,6 @@ unsafe fn text_of(of: Obj, name: Obj) -> *const c_char {
         let text = py::PyUnicode_AsUTF8(value);
         py::Py_DECREF(value);
         text
-    }
-}
-
-/// Where the interpreter has the frame that runs.
-#[cfg(not(Py_3_14))]
-mod layout {
-    use super::{At, PyFrame_GetLasti, py};
-
-    unsafe extern "C" {
-        #[cfg(Py_3_13)]
-        #[link_name = "PyThreadState_GetUnchecked"]
-        fn thread_state() -> *const u8;
-        #[cfg(not(Py_3_13))]
-        #[link_name = "_PyThreadState_UncheckedGet"]
-        fn thread_state() -> *const u8;
-    }
-
-    /// In `PyThreadState`: `current_frame`, before 3.13 `cframe`.
-    const FRAME: usize = if cfg!(Py_3_13) { 72 } else { 56 };
-    /// In what `cframe` points to: `current_frame`.
-    #[cfg(not(Py_3_13))]
-    const IN_CFRAME: usize = if cfg!(Py_3_12) { 0 } else { 8 };
-    /// In `_PyInterpreterFrame`: `f_code` or `f_executable`; `prev_instr` or `instr_ptr`.
-    const CODE: usize = if cfg!(Py_3_12) { 0 } else { 32 };
-    const INSTRUCTION: usize = 56;
-    /// In `PyCodeObject`: `co_code_adaptive`.
-    const INSTRUCTIONS: usize = match (cfg!(Py_3_13), cfg!(Py_3_12), cfg!(Py_GIL_DISABLED)) {
-        (true, _, true) => 216,
-        (true, _, false) => 200,
-        (false, true, _) => 192,
-        (false, false, _) => 184,
-    };
-
-    unsafe fn word(at: *const u8, offset: usize) -> *const u8 {
-        // SAFETY: there is a pointer there, as the caller knows.
-        unsafe { at.add(offset).cast::<*const u8>().read() }
-    }
-
-    /// The instruction at which the calling thread is.
-    #[inline(always)]
-    pub(super) unsafe fn here() -> Option<At> {
-        // SAFETY: attached, so that there is a thread state; `holds` has found the rest where it is said
-        // to be. The thread's own frame changes in that thread alone.
-        unsafe {
-            let frame = word(thread_state(), FRAME);
-            #[cfg(not(Py_3_13))]
-            let frame = word(frame, IN_CFRAME);
-            if frame.is_null() {
-                return None; // called from outside of Python
-            }
-            let (code, instruction) = (word(frame, CODE), word(frame, INSTRUCTION));
-            // From 3.13 on a frame that only calls Python from C has None in the place of its code.
-            if cfg!(Py_3_13) && py::PyCode_Check(code.cast_mut().cast()) == 0 {
-                return None;
-            }
-            Some(At { code, distance: instruction.addr().wrapping_sub(code.addr()) })
-        }
-    }
-
-    /// Whether that is what the interpreter says too.
-    pub(super) unsafe fn holds() -> bool {
-        // SAFETY: attached. The first two pointers are at these offsets of public structures in each
-        // version that this is compiled for; the rest was compared before by those who have released it.
-        unsafe {
-            let frame = py::PyEval_GetFrame();
-            let Some(at) = here() else { return false };
-            if frame.is_null() {
-                return false;
-            }
-            let code = py::PyFrame_GetCode(frame);
-            py::Py_DECREF(code.cast()); // the frame keeps it
-            let instruction = PyFrame_GetLasti(frame) as usize;
-            code.cast_const().cast() == at.code && at.distance == INSTRUCTIONS + instruction
-        }
-    }
-}
-
-#[cfg(Py_3_14)]
-mod layout {
-    use super::At;
-
-    /// Not known of this version.
-    pub(super) unsafe fn here() -> Option<At> {
-        None
-    }
-
-    pub(super) unsafe fn holds() -> bool {
-        false
     }
 }
 

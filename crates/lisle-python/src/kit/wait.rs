@@ -76,7 +76,7 @@ pub(crate) fn set_up() {
     lisle::on_report(|report| {
         // What ends by itself is no news.
         let lasts = report.links.iter().all(|link| link.ends_in.is_none());
-        if lasts && !report.links.iter().any(is_a_way_to_wait) {
+        if lasts && !report.links.iter().any(is_a_way_to_wait) && !crate::watch::tell(report) {
             // Not `eprintln!`, which panics where nobody reads any more.
             let _ = writeln!(std::io::stderr(), "lisle: {report}");
         }
@@ -172,6 +172,18 @@ unsafe fn detached(told: &Told<'_>, wait: &mut dyn FnMut() -> Result<(), WaitErr
     }
 }
 
+/// Makes a call that has nothing to do with the interpreter detached from it.
+pub(crate) unsafe fn away<R: Copy>(call: impl FnOnce() -> R) -> R {
+    // SAFETY: attached, as the caller is; what comes back has no destructor.
+    unsafe {
+        introduce();
+        let state = py::PyEval_SaveThread();
+        let result = call();
+        attach(state);
+        result
+    }
+}
+
 /// Comes back to the interpreter, unless that is on its way out: then the thread stays here.
 pub(crate) unsafe fn attach(state: *mut py::PyThreadState) {
     // SAFETY: `state` is the calling thread's, which is detached.
@@ -212,6 +224,12 @@ pub(crate) fn set_name(name: &str) {
     embed::introduce(name);
 }
 
+/// The calling thread is one of ours, by this name.
+pub(crate) fn set_service_name(name: &str) {
+    KNOWN.set(true);
+    embed::introduce_service(name);
+}
+
 /// Sees to it that the calling thread goes by its Python name.
 unsafe fn introduce() {
     if KNOWN.get() {
@@ -233,7 +251,13 @@ unsafe fn introduce() {
         }
         py::Py_INCREF(thread);
         let name = py::PyObject_GetAttrString(thread, c"_name".as_ptr());
+        let daemon = py::PyObject_GetAttrString(thread, c"_daemonic".as_ptr());
+        if daemon.is_null() {
+            py::PyErr_Clear();
+        }
         py::Py_DECREF(thread);
+        py::Py_XDECREF(daemon); // True or False, which stay
+        let daemon = daemon == py::Py_True();
         if name.is_null() {
             return py::PyErr_Clear();
         }
@@ -241,5 +265,6 @@ unsafe fn introduce() {
             set_name(&args::text_of(name));
         }
         py::Py_DECREF(name);
+        embed::made_by_program(daemon);
     }
 }

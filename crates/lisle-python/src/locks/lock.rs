@@ -111,7 +111,9 @@ pub(crate) unsafe fn take_for_sure(lock: Obj) {
     unsafe {
         let (raw, at) = (&body::<Lock>(lock).raw, place::of_take());
         if !embed::try_acquire(raw, at) {
-            wait_deaf(Described { object: lock, describe: name::describe::<Lock> }, &mut || embed::acquire(raw, None, at));
+            wait_deaf(Described { object: lock, describe: name::describe::<Lock> }, &mut || {
+                embed::acquire(raw, None, at)
+            });
         }
     }
 }

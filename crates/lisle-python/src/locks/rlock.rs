@@ -55,7 +55,12 @@ pub(crate) fn class() -> Obj {
     .no_args(c"_at_fork_reinit", at_fork_reinit, c"Makes it free and new, in the child of a fork.")
     .getter(c"name", name::get::<RLock>, Some(name::set::<RLock>), c"Its name in reports, or None.")
     .getter(c"taken_by", taken_by, None, c"The name of the thread that holds it, or None if it is free.")
-    .getter(c"taken_at", taken_at, None, c"Where its holder took it first, as 'file:line in function', or None if it is free.")
+    .getter(
+        c"taken_at",
+        taken_at,
+        None,
+        c"Where its holder took it first, as 'file:line in function', or None if it is free.",
+    )
     .make(ptr::null_mut());
     CLASS.set(class);
     class
