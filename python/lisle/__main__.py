@@ -10,24 +10,29 @@ import types
 def _arguments():
     parser = argparse.ArgumentParser(
         prog="python -m lisle",
-        usage="python -m lisle [-h] (program.py | -m module | -c code) [args ...]",
+        usage="python -m lisle [-h] [--watch] (program.py | -m module | -c code) [args ...]",
         description="Runs a Python program, unmodified, with lisle in the place of threading, queue and concurrent.futures.",
         epilog="It reaches this process and those that it forks. Other children (subprocess, multiprocessing's "
-        "spawn) begin with the standard modules: start them with python -m lisle too, or call lisle.install() there.",
+        "spawn) begin with the standard modules: start them with python -m lisle too, or call lisle.install() there. "
+        "SIGQUIT (Ctrl-\\ in a terminal) has the program print all its threads, what they wait for, and any deadlock; "
+        "SIGUSR2 lets `lisle dump`, `top` and `web` look at it, as --watch does from the start.",
     )
+    parser.add_argument("--watch", action="store_true", help="let `lisle dump`, `top` and `web` look at the program")
     group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module, as python -m does")
     group.add_argument("-c", dest="code", nargs=argparse.REMAINDER, help="run code, as python -c does")
     group.add_argument("program", nargs="?", help="run a file, or - for standard input")
     # Everything behind what is run belongs to it.
-    own = 1
     given = sys.argv[1:]
+    watch = bool(given) and given[0] == "--watch"
+    if watch:
+        del given[0]
     if given and given[0] in ("-m", "-c"):
         if len(given) == 1:
             parser.error(f"argument {given[0]}: what is to be run?")
-        return given[0], given[1], given[2:]
+        return watch, given[0], given[1], given[2:]
     if given and not (given[0].startswith("-") and given[0] != "-"):
-        return "file", given[0], given[own:]
+        return watch, "file", given[0], given[1:]
     parser.parse_args(given)
     return parser.error("what is to be run?")
 
@@ -39,11 +44,27 @@ def _holds_main(path):
     return pkgutil.get_importer(path) is not None
 
 
+def _make_visible(watch):
+    """What others may see of the program, and how; a program that cannot be seen runs all the same."""
+    from lisle import watch as agent
+
+    try:
+        agent.dump_on_signal()
+        agent.start_agent_on_signal()
+        if watch:
+            agent.start_agent()
+            pid = os.getpid()
+            print(f"lisle: look at this program by `lisle top {pid}`, `lisle web {pid}` or `lisle dump {pid}`", file=sys.stderr)
+    except OSError as error:
+        print(f"lisle: the program cannot be looked at: {error}", file=sys.stderr)
+
+
 def main():
-    kind, what, rest = _arguments()
+    watch, kind, what, rest = _arguments()
     import lisle
 
     lisle.install()
+    _make_visible(watch)
     module = types.ModuleType("__main__")
     module.__builtins__ = __builtins__
     sys.modules["__main__"] = module

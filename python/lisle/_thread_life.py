@@ -71,7 +71,7 @@ def bootstrap_inner(self):
     finish = getattr(self, "_lisle_finish", None)
     if finish is not None:
         self._set_native_id()
-        finish.begin(self._name)
+        finish.begin(self._name, self._daemonic)
     _stock_bootstrap_inner(self)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import assert_type
 
 import lisle
-from lisle import futures, queue, threading
+from lisle import futures, queue, threading, watch
 
 
 class Counter(threading.Thread):
@@ -31,6 +31,7 @@ counter.join(60)
 assert_type(counter.interrupt(), bool)
 assert_type(counter.lock.name, str | None)
 assert_type(counter.lock.taken_by, str | None)
+assert_type(counter.lock.taken_at, str | None)
 
 with counter.lock.within(0.5):
     assert counter.lock.locked()
@@ -103,3 +104,10 @@ with futures.ThreadPoolExecutor(2, max_pending=10, daemon=True, help=True) as po
 
 as_before: Callable[[str], futures.ClusterExecutor] = futures.connect
 executor: concurrent.futures.Executor = pool
+
+for seen in watch.snapshot(frames=True)["threads"]:
+    if (wait := seen["wait"]) is not None:
+        assert_type([owner["taken_at"] for owner in wait["owners"]], list[str | None])
+assert_type(watch.dump(), str)
+watch.on_report(lambda report: print(report["text"]))
+watch.on_report(None)

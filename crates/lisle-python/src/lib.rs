@@ -7,12 +7,14 @@
 //! | `locks` | `Lock`, `RLock` and the other meeting points of `threading` |
 //! | `pool` | `ThreadPoolExecutor`: its queue, `submit`, its workers' loop |
 //! | `queue` | `Queue` and its kin |
+//! | `watch` | what Python adds to snapshots, and `lisle.watch` |
 
 mod future;
 mod kit;
 mod locks;
 mod pool;
 mod queue;
+mod watch;
 
 use kit::wait::{ACTIVE, DEADLOCK, INTERRUPTED, MAIN};
 use pyo3::prelude::*;
@@ -54,6 +56,7 @@ fn _set_name(name: &str) {
 #[pymodule(gil_used = false)]
 fn _lisle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    kit::place::set_up();
     kit::wait::set_up();
     let (interrupted, deadlock) = (py.get_type::<ThreadInterrupted>(), py.get_type::<DeadlockError>());
     let threading = py.import("threading")?;
@@ -72,6 +75,7 @@ fn _lisle(module: &Bound<'_, PyModule>) -> PyResult<()> {
             && future::add_to(module.as_ptr())
             && pool::add_to(module.as_ptr())
             && queue::add_to(module.as_ptr())
+            && watch::add_to(module.as_ptr())
     };
     if !all_well {
         return Err(PyErr::fetch(py));

@@ -22,12 +22,14 @@
 //!
 //! This module follows the needs of embedders: it may change from one version to the next.
 
-use crate::park::{self, Choice, Wait, WaitError, current};
+use crate::park::{self, Choice, Limit, Wait, WaitError, current};
+use crate::sync::{Lock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::{Kind, thread};
 use std::fmt;
 use std::panic::Location;
 use std::time::Instant;
 
+pub use crate::park::site::{Place, Spot};
 pub use crate::park::told::{Tell, Told, telling};
 pub use crate::park::wait::{Bond, Owner, Subject};
 pub use crate::sync::reentrant_lock::ReentrantLock;
@@ -91,6 +93,59 @@ pub fn unpark(key: usize, most: usize) -> usize {
     park::unpark(key, choose, |_| ()).granted
 }
 
+/// [`Lock::try_acquire`] at a place of the embedder's program, for [`taken_at`] and reports.
+#[inline(always)]
+pub fn try_acquire(lock: &Lock, at: Place) -> bool {
+    lock.try_acquire_at(at.into())
+}
+
+/// Likewise [`Lock::acquire`], or with a deadline [`Lock::acquire_until`].
+///
+/// # Errors
+/// As theirs.
+pub fn acquire(lock: &Lock, deadline: Option<Instant>, at: Place) -> Result<(), WaitError> {
+    lock.acquire_within(deadline.map_or(Limit::Never, Limit::Until), at.into())
+}
+
+/// Where the lock was taken, if it is taken and that is known.
+pub fn taken_at(lock: &Lock) -> Option<Spot> {
+    lock.spot()
+}
+
+/// Likewise [`RwLock::try_read`].
+pub fn try_read<T: ?Sized>(lock: &RwLock<T>, at: Place) -> Option<RwLockReadGuard<'_, T>> {
+    lock.try_read_at(at.into())
+}
+
+/// Likewise [`RwLock::read_interruptible`], or with a deadline [`RwLock::read_until`].
+///
+/// # Errors
+/// As theirs.
+pub fn read<T: ?Sized>(
+    lock: &RwLock<T>,
+    deadline: Option<Instant>,
+    at: Place,
+) -> Result<RwLockReadGuard<'_, T>, WaitError> {
+    lock.read_at(deadline.map_or(Limit::Never, Limit::Until), at.into())
+}
+
+/// Likewise [`RwLock::try_write`].
+pub fn try_write<T: ?Sized>(lock: &RwLock<T>, at: Place) -> Option<RwLockWriteGuard<'_, T>> {
+    lock.try_write_at(at.into())
+}
+
+/// Likewise [`RwLock::write_interruptible`], or with a deadline [`RwLock::write_until`].
+///
+/// # Errors
+/// As theirs.
+pub fn write<T: ?Sized>(
+    lock: &RwLock<T>,
+    deadline: Option<Instant>,
+    at: Place,
+) -> Result<RwLockWriteGuard<'_, T>, WaitError> {
+    lock.write_at(deadline.map_or(Limit::Never, Limit::Until), at.into())
+}
+
 /// The calling thread's ident, for [`Owner`].
 #[inline]
 pub fn ident() -> u32 {
@@ -112,6 +167,16 @@ pub fn introduce_service(name: &str) -> thread::Thread {
     let thread = introduce(name);
     thread.record().set_service();
     thread
+}
+
+/// The calling thread, which this crate has not made, is one that the embedder's program has made, as a daemon or
+/// not: for those who look. When the process ends is for the embedder to say.
+pub fn made_by_program(daemon: bool) {
+    current::with(|me| {
+        if me.origin == park::record::Origin::Adopted {
+            me.set_embedded(daemon);
+        }
+    });
 }
 
 /// The thread of this ident, if it lives.

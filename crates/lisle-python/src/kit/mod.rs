@@ -11,7 +11,9 @@ pub(crate) mod args;
 pub(crate) mod class;
 pub(crate) mod ffi;
 pub(crate) mod latch;
+pub(crate) mod layout;
 pub(crate) mod name;
+pub(crate) mod place;
 pub(crate) mod time;
 pub(crate) mod wait;
 

@@ -1,12 +1,13 @@
 //! Waiting: detached from the interpreter, in the parking lot, and back.
 
-use super::ffi::{Obj, intern, put_back, py, raise, raise_text, set_aside, unwinding};
+use super::ffi::{Obj, put_back, py, raise, raise_text, set_aside, unwinding};
 use super::time::Limit;
-use super::{Once, args};
-use lisle::embed::{self, Tell, Told};
+use super::{Once, args, place};
+use lisle::embed::{self, Place, Tell, Told};
 use lisle::{Link, Report, WaitError};
 use std::cell::Cell;
-use std::ffi::{c_char, c_int};
+#[cfg(not(Py_3_13))]
+use std::ffi::c_int;
 use std::fmt;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,19 +38,10 @@ pub(crate) struct Described {
     pub(crate) describe: fn(Obj, &mut fmt::Formatter<'_>) -> fmt::Result,
 }
 
-/// Where the program has called, as plain data: the frame that waits keeps the code alive.
-#[derive(Clone, Copy)]
-struct Place {
-    code: *mut py::PyCodeObject,
-    file: *const c_char,
-    function: *const c_char,
-    instruction: c_int,
-}
-
 /// [`Described`] and [`Place`], shown to whoever asks while the thread waits.
 struct Words {
     of: Described,
-    place: Option<Place>,
+    place: Place,
 }
 
 // SAFETY: it is plain data that nobody changes; what it points to outlives the wait.
@@ -66,68 +58,29 @@ impl Tell for Words {
     }
 
     fn place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(place) = self.place else { return f.write_str("no Python code") };
-        // SAFETY: the names are the code's own, and it is alive.
-        unsafe {
-            let text = |at| std::ffi::CStr::from_ptr(at).to_string_lossy();
-            let line = PyCode_Addr2Line(place.code, place.instruction);
-            write!(f, "{}:{line} in {}", text(place.file), text(place.function))
-        }
+        f.write_str(self.place.text().unwrap_or("no Python code"))
     }
 }
 
+#[cfg(not(Py_3_13))]
 unsafe extern "C" {
-    fn PyFrame_GetLasti(frame: *mut py::PyFrameObject) -> c_int;
-    fn PyCode_Addr2Line(code: *mut py::PyCodeObject, instruction: c_int) -> c_int;
-    #[cfg(not(Py_3_13))]
     fn _Py_IsFinalizing() -> c_int;
-}
-
-impl Place {
-    /// Where the calling thread is.
-    unsafe fn here() -> Option<Place> {
-        // SAFETY: attached. The frame is borrowed from the thread; its code is kept by it.
-        unsafe {
-            let frame = py::PyEval_GetFrame();
-            if frame.is_null() {
-                return None;
-            }
-            let code = py::PyFrame_GetCode(frame);
-            let place = Place {
-                code,
-                file: text_attribute(code.cast(), FILENAME.get()),
-                function: text_attribute(code.cast(), QUALNAME.get()),
-                instruction: PyFrame_GetLasti(frame),
-            };
-            py::Py_DECREF(code.cast());
-            if place.file.is_null() || place.function.is_null() {
-                py::PyErr_Clear();
-                return None;
-            }
-            Some(place)
-        }
-    }
 }
 
 /// How long a thread may wait for a plain `Lock` before a cycle that this closes is reported as
 /// suspected: many a program has another thread release it.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-static FILENAME: Once = Once::new();
-static QUALNAME: Once = Once::new();
-
 /// To be called when the module is set up.
 pub(crate) fn set_up() {
     lisle::on_report(|report| {
         // What ends by itself is no news.
         let lasts = report.links.iter().all(|link| link.ends_in.is_none());
-        if lasts && !report.links.iter().any(is_a_way_to_wait) {
+        if lasts && !report.links.iter().any(is_a_way_to_wait) && !crate::watch::tell(report) {
             // Not `eprintln!`, which panics where nobody reads any more.
             let _ = writeln!(std::io::stderr(), "lisle: {report}");
         }
     });
-    FILENAME.set(intern(c"co_filename"));
-    QUALNAME.set(intern(c"co_qualname"));
 }
 
 /// Whether this is the standard library's own way to wait: it takes a lock twice, and another thread
@@ -135,20 +88,6 @@ pub(crate) fn set_up() {
 fn is_a_way_to_wait(link: &Link) -> bool {
     let at = |function| link.called_at.ends_with(function);
     link.holder_ident == link.ident && (at(" in Condition.wait") || at(" in _ModuleLock.acquire"))
-}
-
-/// The text of an attribute that `of` itself keeps alive, or null.
-unsafe fn text_attribute(of: Obj, name: Obj) -> *const c_char {
-    // SAFETY: attached; reading a code object's attribute runs no Python code.
-    unsafe {
-        let value = py::PyObject_GetAttr(of, name);
-        if value.is_null() {
-            return std::ptr::null();
-        }
-        let text = py::PyUnicode_AsUTF8(value);
-        py::Py_DECREF(value);
-        text
-    }
 }
 
 /// How a wait ended, with nothing in it that would have to be dropped.
@@ -177,7 +116,7 @@ pub(crate) unsafe fn wait(
     };
     // SAFETY: attached, as the caller is; nothing of what lives here has a destructor.
     unsafe {
-        let words = Words { of, place: Place::here() };
+        let words = Words { of, place: place::of_wait() };
         let told = Told::new(&words, is_main(), PATIENCE);
         loop {
             match detached(&told, &mut || wait(deadline)) {
@@ -208,7 +147,7 @@ pub(crate) unsafe fn wait_deaf(of: Described, wait: &mut dyn FnMut() -> Result<(
     // SAFETY: as with `wait`.
     unsafe {
         let exception = set_aside();
-        let words = Words { of, place: Place::here() };
+        let words = Words { of, place: place::of_wait() };
         let told = Told::new(&words, false, PATIENCE).deaf();
         while !matches!(detached(&told, wait), End::Granted) {}
         put_back(exception);
@@ -230,6 +169,18 @@ unsafe fn detached(told: &Told<'_>, wait: &mut dyn FnMut() -> Result<(), WaitErr
         });
         attach(state);
         end
+    }
+}
+
+/// Makes a call that has nothing to do with the interpreter detached from it.
+pub(crate) unsafe fn away<R: Copy>(call: impl FnOnce() -> R) -> R {
+    // SAFETY: attached, as the caller is; what comes back has no destructor.
+    unsafe {
+        introduce();
+        let state = py::PyEval_SaveThread();
+        let result = call();
+        attach(state);
+        result
     }
 }
 
@@ -273,6 +224,12 @@ pub(crate) fn set_name(name: &str) {
     embed::introduce(name);
 }
 
+/// The calling thread is one of ours, by this name.
+pub(crate) fn set_service_name(name: &str) {
+    KNOWN.set(true);
+    embed::introduce_service(name);
+}
+
 /// Sees to it that the calling thread goes by its Python name.
 unsafe fn introduce() {
     if KNOWN.get() {
@@ -294,7 +251,13 @@ unsafe fn introduce() {
         }
         py::Py_INCREF(thread);
         let name = py::PyObject_GetAttrString(thread, c"_name".as_ptr());
+        let daemon = py::PyObject_GetAttrString(thread, c"_daemonic".as_ptr());
+        if daemon.is_null() {
+            py::PyErr_Clear();
+        }
         py::Py_DECREF(thread);
+        py::Py_XDECREF(daemon); // True or False, which stay
+        let daemon = daemon == py::Py_True();
         if name.is_null() {
             return py::PyErr_Clear();
         }
@@ -302,5 +265,6 @@ unsafe fn introduce() {
             set_name(&args::text_of(name));
         }
         py::Py_DECREF(name);
+        embed::made_by_program(daemon);
     }
 }

@@ -10,7 +10,8 @@ use super::lock::{self, Lock};
 use super::rlock::{self, RLock};
 use crate::kit::ffi::{intern, new_bool, new_none, new_ref, none, put_back, set_aside, unwinding};
 use crate::kit::time::Limit;
-use crate::kit::{Obj, Once, body, py};
+use crate::kit::{Obj, Once, body, place, py};
+use lisle::embed;
 use std::ffi::c_int;
 use std::ptr;
 
@@ -155,8 +156,8 @@ impl AnyLock {
         // SAFETY: as the caller says.
         unsafe {
             let free = match self.kind {
-                Kind::Lock => body::<Lock>(self.object).raw.try_acquire(),
-                Kind::RLock => body::<RLock>(self.object).raw.try_acquire(),
+                Kind::Lock => embed::try_acquire(&body::<Lock>(self.object).raw, place::of_take()),
+                Kind::RLock => body::<RLock>(self.object).raw.try_acquire(place::of_take()),
                 Kind::Other { .. } => return call(self.object, &NAMES.enter),
             };
             if free {

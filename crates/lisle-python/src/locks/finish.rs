@@ -6,7 +6,7 @@
 
 use crate::kit::args::text_of;
 use crate::kit::class::instance;
-use crate::kit::ffi::{new_bool, new_none};
+use crate::kit::ffi::{new_bool, new_none, raise};
 use crate::kit::time::{self, Limit};
 use crate::kit::wait::{Described, Waited, set_name, wait};
 use crate::kit::{Body, Class, Obj, body, py};
@@ -91,7 +91,7 @@ impl Subject for Life {
 pub(crate) fn class() -> Obj {
     Class::of::<Finish>(c"lisle._lisle.Finish", c"The end of a thread.")
         .with_slot(py::Py_tp_new, new as *mut c_void)
-        .one_arg(c"begin", begin, c"Called by the thread when it begins, with its name.")
+        .fast(c"begin", begin, c"Called by the thread when it begins, with its name and whether it is a daemon.")
         .getter(c"comes", comes, Some(set_comes), c"Whether the thread has begun, or is certain to.")
         .no_args(c"wait_begun", wait_begun, c"Waits until the thread has begun.")
         .one_arg(c"wait", wait_, c"Waits for the end, at most so many seconds; None is for ever. True if it has come.")
@@ -104,12 +104,17 @@ unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, _: Obj, _: Obj) ->
     unsafe { instance(class, Finish { life: Arc::new(life), comes: AtomicBool::new(false) }) }
 }
 
-unsafe extern "C-unwind" fn begin(finish: Obj, name: Obj) -> Obj {
+unsafe extern "C-unwind" fn begin(finish: Obj, args: *const Obj, count: isize) -> Obj {
     // SAFETY: a method's arguments.
     unsafe {
+        if count != 2 {
+            return raise(py::PyExc_TypeError, c"begin() takes a name and whether the thread is a daemon");
+        }
+        let (name, daemon) = (*args, *args.add(1));
         if py::PyUnicode_Check(name) != 0 {
             set_name(&text_of(name));
         }
+        embed::made_by_program(daemon == py::Py_True());
         let life = &body::<Finish>(finish).life;
         // Once only: a thread does not begin again.
         if life.thread.set(lisle::thread::current()).is_ok() {

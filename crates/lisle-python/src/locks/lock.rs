@@ -7,8 +7,8 @@ use crate::kit::ffi::{new_bool, new_none, new_str, raise};
 use crate::kit::name::{self, Name, Named};
 use crate::kit::time::Limit;
 use crate::kit::wait::{Described, Waited, wait, wait_deaf};
-use crate::kit::{Body, Class, Names, Obj, Once, args, body, py};
-use lisle::embed;
+use crate::kit::{Body, Class, Names, Obj, Once, args, body, place, py};
+use lisle::embed::{self, Spot};
 use std::ffi::c_void;
 use std::ptr;
 
@@ -50,6 +50,7 @@ pub(crate) fn class() -> Obj {
         .no_args(c"_at_fork_reinit", at_fork_reinit, c"Makes it free and new, in the child of a fork.")
         .getter(c"name", name::get::<Lock>, Some(name::set::<Lock>), c"Its name in reports, or None.")
         .getter(c"taken_by", taken_by, None, c"The name of the thread that took it, or None if it is free.")
+        .getter(c"taken_at", taken_at, None, c"Where it was taken, as 'file:line in function', or None if it is free.")
         .make(ptr::null_mut());
     CLASS.set(class);
     class
@@ -83,13 +84,12 @@ impl Holds for Lock {
     unsafe fn take(lock: Obj, limit: Limit) -> Waited {
         // SAFETY: the caller holds a reference to the lock.
         unsafe {
-            let raw = &body::<Lock>(lock).raw;
-            if raw.try_acquire() {
+            let (raw, at) = (&body::<Lock>(lock).raw, place::of_take());
+            if embed::try_acquire(raw, at) {
                 return Waited::Granted;
             }
-            wait(Described { object: lock, describe: name::describe::<Lock> }, limit, &mut |deadline| match deadline {
-                Some(at) => raw.acquire_until(at),
-                None => raw.acquire(),
+            wait(Described { object: lock, describe: name::describe::<Lock> }, limit, &mut |deadline| {
+                embed::acquire(raw, deadline, at)
             })
         }
     }
@@ -109,9 +109,11 @@ impl Holds for Lock {
 pub(crate) unsafe fn take_for_sure(lock: Obj) {
     // SAFETY: the caller holds a reference to the lock.
     unsafe {
-        let raw = &body::<Lock>(lock).raw;
-        if !raw.try_acquire() {
-            wait_deaf(Described { object: lock, describe: name::describe::<Lock> }, &mut || raw.acquire());
+        let (raw, at) = (&body::<Lock>(lock).raw, place::of_take());
+        if !embed::try_acquire(raw, at) {
+            wait_deaf(Described { object: lock, describe: name::describe::<Lock> }, &mut || {
+                embed::acquire(raw, None, at)
+            });
         }
     }
 }
@@ -132,6 +134,18 @@ unsafe extern "C-unwind" fn at_fork_reinit(lock: Obj, _: Obj) -> Obj {
 unsafe extern "C-unwind" fn taken_by(lock: Obj, _: *mut c_void) -> Obj {
     // SAFETY: a getter's arguments.
     unsafe { name_of(body::<Lock>(lock).raw.taken_by().map_or(0, |ident| ident.get())) }
+}
+
+unsafe extern "C-unwind" fn taken_at(lock: Obj, _: *mut c_void) -> Obj {
+    // SAFETY: a getter's arguments.
+    unsafe { text_of(embed::taken_at(&body::<Lock>(lock).raw)) }
+}
+
+/// The text of the place, if it is one in a Python program, or None.
+pub(crate) unsafe fn text_of(spot: Option<Spot>) -> Obj {
+    let text = spot.and_then(|spot| if let Spot::There(place) = spot { place.text() } else { None });
+    // SAFETY: attached.
+    unsafe { text.map_or_else(|| new_none(), |text| new_str(text)) }
 }
 
 /// The name of the thread of this ident, or None.

@@ -1,14 +1,14 @@
 //! `RLock`: a lock that its holder may lock again. `_thread.RLock` is its name in Python.
 
 use super::holds::{self, Holds};
-use super::lock::name_of;
+use super::lock::{name_of, text_of};
 use super::within;
 use crate::kit::class::{body_at, instance};
 use crate::kit::ffi::{new_bool, new_none, new_str, raise};
 use crate::kit::name::{self, Name, Named};
 use crate::kit::time::Limit;
 use crate::kit::wait::{Described, Waited, wait, wait_deaf};
-use crate::kit::{Body, Class, Obj, Once, body, py};
+use crate::kit::{Body, Class, Obj, Once, body, place, py};
 use lisle::embed::ReentrantLock;
 use std::ffi::c_void;
 use std::ptr;
@@ -55,6 +55,12 @@ pub(crate) fn class() -> Obj {
     .no_args(c"_at_fork_reinit", at_fork_reinit, c"Makes it free and new, in the child of a fork.")
     .getter(c"name", name::get::<RLock>, Some(name::set::<RLock>), c"Its name in reports, or None.")
     .getter(c"taken_by", taken_by, None, c"The name of the thread that holds it, or None if it is free.")
+    .getter(
+        c"taken_at",
+        taken_at,
+        None,
+        c"Where its holder took it first, as 'file:line in function', or None if it is free.",
+    )
     .make(ptr::null_mut());
     CLASS.set(class);
     class
@@ -75,12 +81,12 @@ impl Holds for RLock {
     unsafe fn take(lock: Obj, limit: Limit) -> Waited {
         // SAFETY: the caller holds a reference to the lock.
         unsafe {
-            let raw = &body::<RLock>(lock).raw;
-            if raw.try_acquire() {
+            let (raw, at) = (&body::<RLock>(lock).raw, place::of_take());
+            if raw.try_acquire(at) {
                 return Waited::Granted;
             }
             wait(Described { object: lock, describe: name::describe::<RLock> }, limit, &mut |deadline| {
-                raw.acquire(deadline)
+                raw.acquire(deadline, at)
             })
         }
     }
@@ -143,9 +149,9 @@ pub(super) unsafe extern "C-unwind" fn acquire_restore(lock: Obj, state: Obj) ->
         if depth == u64::MAX && !py::PyErr_Occurred().is_null() {
             return ptr::null_mut();
         }
-        let raw = &body::<RLock>(lock).raw;
-        if !raw.try_acquire() {
-            wait_deaf(Described { object: lock, describe: name::describe::<RLock> }, &mut || raw.acquire(None));
+        let (raw, at) = (&body::<RLock>(lock).raw, place::of_take());
+        if !raw.try_acquire(at) {
+            wait_deaf(Described { object: lock, describe: name::describe::<RLock> }, &mut || raw.acquire(None, at));
         }
         raw.set_depth(depth as u32);
         new_none()
@@ -163,6 +169,11 @@ unsafe extern "C-unwind" fn at_fork_reinit(lock: Obj, _: Obj) -> Obj {
 unsafe extern "C-unwind" fn taken_by(lock: Obj, _: *mut c_void) -> Obj {
     // SAFETY: a getter's arguments.
     unsafe { name_of(body::<RLock>(lock).raw.holder()) }
+}
+
+unsafe extern "C-unwind" fn taken_at(lock: Obj, _: *mut c_void) -> Obj {
+    // SAFETY: a getter's arguments.
+    unsafe { text_of(body::<RLock>(lock).raw.taken_at()) }
 }
 
 unsafe extern "C-unwind" fn repr(lock: Obj) -> Obj {

@@ -5,7 +5,7 @@ use crate::kit::ffi::{new_bool, new_none, new_ref, new_str, raise};
 use crate::kit::name::{self, Name, Named};
 use crate::kit::time::{self, Limit};
 use crate::kit::wait::{Described, Waited, wait};
-use crate::kit::{Body, Class, Names, Obj, Once, args, arguments, body, py};
+use crate::kit::{Body, Class, Names, Obj, Once, args, arguments, body, place, py};
 use lisle::embed;
 use lisle::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::ffi::{c_int, c_void};
@@ -157,18 +157,17 @@ unsafe extern "C-unwind" fn enter(it: Obj, _: Obj) -> Obj {
             return raise(py::PyExc_RuntimeError, c"each with needs a read() or write() of its own");
         }
         let raw: &'static RwLock<()> = &body::<ReadWrite>(this.lock).raw;
+        let at = place::of_take();
         let mut held = match this.writes {
-            true => raw.try_write().map(ManuallyDrop::new).map(Held::Writing),
-            false => raw.try_read().map(ManuallyDrop::new).map(Held::Reading),
+            true => embed::try_write(raw, at).map(ManuallyDrop::new).map(Held::Writing),
+            false => embed::try_read(raw, at).map(ManuallyDrop::new).map(Held::Reading),
         };
         if held.is_none() {
             let limit = if this.limit.is_infinite() { Limit::Never } else { time::after(this.limit) };
             let waited = wait(Described { object: it, describe }, limit, &mut |deadline| {
-                held = Some(match (this.writes, deadline) {
-                    (true, Some(at)) => Held::Writing(ManuallyDrop::new(raw.write_until(at)?)),
-                    (true, None) => Held::Writing(ManuallyDrop::new(raw.write_interruptible()?)),
-                    (false, Some(at)) => Held::Reading(ManuallyDrop::new(raw.read_until(at)?)),
-                    (false, None) => Held::Reading(ManuallyDrop::new(raw.read_interruptible()?)),
+                held = Some(match this.writes {
+                    true => Held::Writing(ManuallyDrop::new(embed::write(raw, deadline, at)?)),
+                    false => Held::Reading(ManuallyDrop::new(embed::read(raw, deadline, at)?)),
                 });
                 Ok(())
             });

@@ -18,7 +18,7 @@ use super::lot::{self, Node, Queue, WholeLot};
 use super::record::{Record, Shared};
 use super::registry;
 use super::report::{self, Confidence, Link, Report, Waiter};
-use super::site::Site;
+use super::site::Spot;
 use super::sys::{PlainGuard, PlainLock};
 use super::told::Told;
 use super::wait::{Bond, DETECT_AFTER, Described, Owner, Wait};
@@ -215,6 +215,11 @@ pub(crate) fn look_again(kind: Kind) {
 }
 
 impl Waiting {
+    /// Whether a place where something was taken means anything to who reads of this wait.
+    pub(crate) fn means(&self, spot: Spot) -> bool {
+        !self.embedded || spot.here().is_none()
+    }
+
     pub(super) fn is_interrupted(&self, record: &Record) -> bool {
         self.interruptible && record.is_interrupted()
     }
@@ -311,7 +316,7 @@ fn mix(a: u64, b: u64) -> u64 {
 
 impl Bond {
     /// The words before the thread, and where it took what it did.
-    pub(crate) fn in_words(self) -> (&'static str, Option<Site>) {
+    pub(crate) fn in_words(self) -> (&'static str, Option<Spot>) {
         match self {
             Bond::Holds(site) => ("held by", site),
             Bond::Took(site) => ("last taken by", site),
@@ -340,7 +345,7 @@ pub(super) fn in_words(steps: &[Step], cycle: usize, confidence: Confidence) -> 
             holder_ident: owner.ident,
             others: others.iter().map(|owner| owner.ident).collect(),
             bond,
-            taken_at: taken_at.filter(|_| !waiting.embedded).map(|site| site.to_string()),
+            taken_at: taken_at.filter(|spot| waiting.means(*spot)).map(|spot| spot.to_string()),
         }
     });
     Report { confidence, links: links.collect(), cycle }

@@ -6,6 +6,7 @@ use super::names::{self, Names};
 use super::private::{self, Private};
 use super::record::Shared;
 use super::registry::{self, Registry};
+use super::site::{self, Places};
 use super::sys::{self, PlainGuard};
 use super::{current, deadlock, watched};
 use std::any::Any;
@@ -19,6 +20,7 @@ struct Held {
     lot: WholeLot,
     registry: PlainGuard<'static, Registry>,
     _names: PlainGuard<'static, Names>,
+    _places: PlainGuard<'static, Places>,
     _reported: Box<dyn Any>,
     watched: watched::Held,
     _closed: sys::Closed,
@@ -49,6 +51,7 @@ extern "C" fn prepare() {
         lot: WholeLot::lock(),
         registry: registry::lock(),
         _names: names::lock(),
+        _places: site::lock(),
         _reported: Box::new(deadlock::lock_reported()),
         watched: watched::Held::lock(),
         _closed: sys::close(),

@@ -2,7 +2,7 @@
 
 use super::kind::Kind;
 use super::record::{Record, Shared};
-use super::site::Site;
+use super::site::Spot;
 use super::sys::atomic::Ordering;
 use super::sys::{InnerGuard, InnerLock};
 use super::wait::Wait;
@@ -233,7 +233,7 @@ impl Candidate<'_> {
     }
 
     /// Where its call came from.
-    pub(crate) fn site(&self) -> Site {
+    pub(crate) fn site(&self) -> Spot {
         self.wait().site
     }
 

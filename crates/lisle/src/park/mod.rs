@@ -75,7 +75,7 @@ pub(crate) use label::Label;
 pub(crate) use limit::Limit;
 pub(crate) use lot::{Choice, unpark, unpark_all, unpark_one};
 pub(crate) use record::Record;
-pub(crate) use site::Site;
+pub(crate) use site::{Site, Spot};
 pub(crate) use wait::{Outcome, Owner, Subject, Wait, WaitError, key_of, park, park_with};
 
 /// Called when a thread begins to wait, and when one is adopted or started: in a process that has not

@@ -5,7 +5,7 @@
 //! fit is not recorded; the detector then sees fewer owners. A forgotten guard stays recorded, also
 //! when another lock is at its lock's place: who reads the list compares it with the lock's count.
 
-use super::site::{self, Site};
+use super::site::Spot;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 const SLOTS: usize = 8;
@@ -30,20 +30,20 @@ impl Reads {
 
     /// The calling thread has read-locked `lock`: the slot to give to [`Reads::remove`].
     #[inline]
-    pub(crate) fn add(&self, lock: usize, site: Site) -> u8 {
+    pub(crate) fn add(&self, lock: usize, site: Spot) -> u8 {
         let index = self.next.load(Relaxed) % SLOTS;
         let slot = &self.slots[index];
         if slot.lock.load(Relaxed) != 0 {
             return self.add_elsewhere(lock, site);
         }
-        slot.site.store(site::encode(site), Relaxed);
+        slot.site.store(site.encode(), Relaxed);
         slot.lock.store(lock, Relaxed);
         self.next.store(index + 1, Relaxed);
         index as u8
     }
 
     #[cold]
-    fn add_elsewhere(&self, lock: usize, site: Site) -> u8 {
+    fn add_elsewhere(&self, lock: usize, site: Spot) -> u8 {
         let Some(index) = self.slots.iter().position(|slot| slot.lock.load(Relaxed) == 0) else {
             return u8::MAX;
         };
@@ -61,9 +61,9 @@ impl Reads {
     }
 
     /// Where the thread has read-locked `lock`, each time that it has.
-    pub(crate) fn of(&self, lock: usize) -> impl Iterator<Item = Option<Site>> {
+    pub(crate) fn of(&self, lock: usize) -> impl Iterator<Item = Option<Spot>> {
         let slots = self.slots.iter().filter(move |slot| slot.lock.load(Relaxed) == lock);
-        slots.map(|slot| site::decode(slot.site.load(Relaxed)))
+        slots.map(|slot| Spot::decode(slot.site.load(Relaxed)))
     }
 }
 
@@ -75,13 +75,13 @@ mod tests {
     #[test]
     fn holds_what_was_added_in_any_order_of_removal() {
         let reads = Reads::new();
-        let slots: Vec<u8> = (1..=SLOTS).map(|lock| reads.add(lock, Location::caller())).collect();
-        assert_eq!(reads.add(99, Location::caller()), u8::MAX, "full: not recorded");
+        let slots: Vec<u8> = (1..=SLOTS).map(|lock| reads.add(lock, Location::caller().into())).collect();
+        assert_eq!(reads.add(99, Location::caller().into()), u8::MAX, "full: not recorded");
         assert!(reads.of(99).next().is_none());
         reads.remove(u8::MAX);
         reads.remove(slots[3]);
         assert!(reads.of(4).next().is_none());
-        assert_eq!(reads.add(99, Location::caller()), slots[3]);
+        assert_eq!(reads.add(99, Location::caller().into()), slots[3]);
         assert_eq!((reads.of(99).count(), reads.of(1).count()), (1, 1));
     }
 }

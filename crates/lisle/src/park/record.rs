@@ -57,6 +57,8 @@ pub(crate) struct Record {
     daemon: std::sync::atomic::AtomicBool,
     /// Whether it is one of the library's own threads, which do nothing for the program.
     service: std::sync::atomic::AtomicBool,
+    /// Whether it is one that the program has made by way of an embedder.
+    embedded: std::sync::atomic::AtomicBool,
     interrupt: AtomicBool,
     /// Set by who found a deadlock whose error must come out of this thread's wait.
     look_again: std::sync::atomic::AtomicBool,
@@ -96,6 +98,7 @@ impl Record {
             life: AtomicU32::new(Life::Initial as u32),
             daemon: std::sync::atomic::AtomicBool::new(daemon),
             service: std::sync::atomic::AtomicBool::new(false),
+            embedded: std::sync::atomic::AtomicBool::new(false),
             interrupt: AtomicBool::new(false),
             look_again: std::sync::atomic::AtomicBool::new(false),
             waiting_on: AtomicUsize::new(0),
@@ -223,6 +226,18 @@ impl Record {
     #[cfg(all(feature = "watch", not(loom)))]
     pub(crate) fn set_service(&self) {
         self.service.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was adopted, but is one that the program has made: by way of an embedder.
+    #[cfg(all(feature = "watch", not(loom)))]
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.embedded.load(Ordering::Relaxed)
+    }
+
+    /// An embedder says that its program has made the thread, and whether as a daemon.
+    pub(crate) fn set_embedded(&self, daemon: bool) {
+        self.embedded.store(true, Ordering::Relaxed);
+        self.set_daemon(daemon);
     }
 
     /// Asks the thread to leave its present or next interruptible wait.

@@ -6,7 +6,7 @@ use super::lot::{self, Node, Queue};
 use super::parker::Woke;
 use super::record::Shared;
 use super::report::Report;
-use super::site::Site;
+use super::site::Spot;
 use super::told::Told;
 use super::{current, deadlock, watched};
 use std::fmt;
@@ -74,9 +74,9 @@ pub struct Owner {
 #[derive(Clone, Copy, Debug)]
 pub enum Bond {
     /// The thread owns the lock, taken there.
-    Holds(Option<Site>),
+    Holds(Option<Spot>),
     /// The thread has taken the unowned lock, which others may release too.
-    Took(Option<Site>),
+    Took(Option<Spot>),
     /// The thread waits for the lock and comes first.
     Queues,
     /// The thread has to end.
@@ -89,13 +89,13 @@ pub enum Bond {
 
 impl Owner {
     /// The thread that owns the lock, taken there.
-    pub fn holds(ident: u32, site: Option<Site>) -> Owner {
-        Owner::alone(ident, Bond::Holds(site))
+    pub fn holds(ident: u32, spot: Option<Spot>) -> Owner {
+        Owner::alone(ident, Bond::Holds(spot))
     }
 
     /// The thread that has taken the unowned lock.
-    pub fn took(ident: u32, site: Option<Site>) -> Owner {
-        Owner::alone(ident, Bond::Took(site))
+    pub fn took(ident: u32, spot: Option<Spot>) -> Owner {
+        Owner::alone(ident, Bond::Took(spot))
     }
 
     /// The thread whose end is waited for.
@@ -130,7 +130,7 @@ pub(crate) struct Wait<'a> {
     pub(crate) kind: Kind,
     pub(crate) subject: &'a dyn Subject,
     /// Where the program called.
-    pub(crate) site: Site,
+    pub(crate) site: Spot,
     pub(crate) deadline: Option<Instant>,
     pub(crate) interruptible: bool,
     /// Whether to look around a moment before sleeping. Not for a primitive that did so itself.
@@ -154,11 +154,16 @@ pub(crate) struct Wait<'a> {
 }
 
 impl<'a> Wait<'a> {
-    pub(crate) fn new(kind: Kind, subject: &'a dyn Subject, site: Site, deadline: Option<Instant>) -> Wait<'a> {
+    pub(crate) fn new(
+        kind: Kind,
+        subject: &'a dyn Subject,
+        site: impl Into<Spot>,
+        deadline: Option<Instant>,
+    ) -> Wait<'a> {
         Wait {
             kind,
             subject,
-            site,
+            site: site.into(),
             deadline,
             interruptible: true,
             spin: true,

@@ -181,7 +181,7 @@ impl Condvar {
             |left| self.note_left(left),
         );
         if released {
-            mutex.lock_unfailing(Kind::Mutex, site);
+            mutex.lock_unfailing(Kind::Mutex, site.into());
         }
         outcome.settle().map(drop)
     }

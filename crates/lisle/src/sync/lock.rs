@@ -2,8 +2,8 @@
 
 use crate::park::sys::atomic::{AtomicU64, Ordering};
 use crate::park::sys::const_fn;
-use crate::park::{Choice, Kind, Limit, Owner, Site, Subject, Wait, WaitError};
-use crate::park::{current, key_of, park_with, site, spin, unpark};
+use crate::park::{Choice, Kind, Limit, Owner, Spot, Subject, Wait, WaitError};
+use crate::park::{current, key_of, park_with, spin, unpark};
 use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU32;
@@ -42,7 +42,7 @@ pub struct Lock {
     /// | 0–31 | ident of the thread that has taken it; 0: free |
     /// | `WAITERS` | threads wait in the lot; the next release looks there. Changes under the bucket's lock |
     /// | `WOKEN` | one of them has been sent to try; releases leave the others alone |
-    /// | 35–63 | the rest of the code of the site where it was taken, see [`site`]; 0 when free |
+    /// | 35–63 | the rest of the code of the site where it was taken, see [`Spot`]; 0 when free |
     ///
     /// `WAITERS` without a waiter costs one look.
     word: AtomicU64,
@@ -61,13 +61,17 @@ const RETRY: u32 = 0;
 const HANDED: u32 = 1;
 
 #[inline(always)]
-fn taken(ident: u32, site: Site) -> u64 {
-    u64::from(ident) | u64::from(site::encode(site)) << 32 & !FLAGS
+fn taken(ident: u32, site: Spot) -> u64 {
+    u64::from(ident) | u64::from(site.encode()) << 32 & !FLAGS
 }
 
 #[inline(always)]
 fn taker(word: u64) -> u32 {
     word as u32
+}
+
+fn spot_in(word: u64) -> Option<Spot> {
+    Spot::decode(((word & !FLAGS) >> 32) as u32)
 }
 
 impl Lock {
@@ -107,14 +111,14 @@ impl Lock {
     #[inline]
     #[track_caller]
     pub fn acquire(&self) -> Result<(), WaitError> {
-        self.acquire_within(Limit::Never, Location::caller())
+        self.acquire_within(Limit::Never, Location::caller().into())
     }
 
     /// Takes the lock if that takes no waiting; tells whether it did.
     #[inline]
     #[track_caller]
     pub fn try_acquire(&self) -> bool {
-        self.take(taken(current::ident(), Location::caller()), 0)
+        self.try_acquire_at(Location::caller().into())
     }
 
     /// [`acquire`](Lock::acquire) within `limit`; `Duration::MAX` is for ever.
@@ -124,7 +128,7 @@ impl Lock {
     #[inline]
     #[track_caller]
     pub fn acquire_for(&self, limit: Duration) -> Result<(), WaitError> {
-        self.acquire_within(Limit::For(limit), Location::caller())
+        self.acquire_within(Limit::For(limit), Location::caller().into())
     }
 
     /// [`acquire_for`](Lock::acquire_for), with the limit as a point in time; one in the past
@@ -132,17 +136,22 @@ impl Lock {
     #[inline]
     #[track_caller]
     pub fn acquire_until(&self, limit: Instant) -> Result<(), WaitError> {
-        self.acquire_within(Limit::Until(limit), Location::caller())
+        self.acquire_within(Limit::Until(limit), Location::caller().into())
     }
 
     #[inline(always)]
-    fn acquire_within(&self, limit: Limit, site: Site) -> Result<(), WaitError> {
+    pub(crate) fn try_acquire_at(&self, site: Spot) -> bool {
+        self.take(taken(current::ident(), site), 0)
+    }
+
+    #[inline(always)]
+    pub(crate) fn acquire_within(&self, limit: Limit, site: Spot) -> Result<(), WaitError> {
         let mine = taken(current::ident(), site);
         if self.take(mine, 0) { Ok(()) } else { self.acquire_slow(mine, limit, site) }
     }
 
     #[cold]
-    fn acquire_slow(&self, mine: u64, limit: Limit, site: Site) -> Result<(), WaitError> {
+    fn acquire_slow(&self, mine: u64, limit: Limit, site: Spot) -> Result<(), WaitError> {
         let began = Instant::now();
         let mut wait = Wait::new(Kind::Lock, self, site, limit.deadline());
         wait.spin = false; // we do it here, where spinning can take the lock
@@ -245,7 +254,7 @@ impl Lock {
     #[inline]
     #[track_caller]
     pub fn guard(&self) -> Result<LockGuard<'_>, WaitError> {
-        self.acquire_within(Limit::Never, Location::caller()).map(|()| LockGuard { lock: self })
+        self.acquire_within(Limit::Never, Location::caller().into()).map(|()| LockGuard { lock: self })
     }
 
     /// Calls `run` with the lock taken, waiting for it as [`acquire`](Lock::acquire) does.
@@ -275,7 +284,12 @@ impl Lock {
 
     /// Where it was taken, if it is taken and that is known.
     pub fn taken_at(&self) -> Option<&'static Location<'static>> {
-        site::decode(((self.word.load(Ordering::Relaxed) & !FLAGS) >> 32) as u32)
+        self.spot().and_then(Spot::here)
+    }
+
+    /// Likewise, be it in Rust or in an embedder's program.
+    pub(crate) fn spot(&self) -> Option<Spot> {
+        spot_in(self.word.load(Ordering::Relaxed))
     }
 }
 
@@ -308,7 +322,7 @@ impl Subject for Lock {
     fn owners(&self, _kind: Kind, found: &mut dyn FnMut(Owner)) {
         let word = self.word.load(Ordering::Relaxed);
         if taker(word) != 0 {
-            found(Owner::took(taker(word), site::decode(((word & !FLAGS) >> 32) as u32)));
+            found(Owner::took(taker(word), spot_in(word)));
         }
     }
 }

@@ -93,7 +93,7 @@ impl<T: ?Sized> Mutex<T> {
     #[inline(always)]
     #[track_caller]
     pub(crate) fn lock_as(&self, kind: Kind, site: Site) -> MutexGuard<'_, T> {
-        if let Err(error) = self.raw.lock(kind, site) {
+        if let Err(error) = self.raw.lock(kind, site.into()) {
             fail(&error);
         }
         self.guard()
@@ -103,7 +103,7 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.raw.try_lock(Location::caller()).then(|| self.guard())
+        self.raw.try_lock(Location::caller().into()).then(|| self.guard())
     }
 
     /// Locks, waiting for at most `limit`; `Duration::MAX` is for ever.
@@ -141,7 +141,7 @@ impl<T: ?Sized> Mutex<T> {
 
     #[inline(always)]
     fn lock_within(&self, limit: Limit, site: Site) -> Result<MutexGuard<'_, T>, WaitError> {
-        self.raw.lock_within(limit, Kind::Mutex, site).map(|()| self.guard())
+        self.raw.lock_within(limit, Kind::Mutex, site.into()).map(|()| self.guard())
     }
 
     /// Whether any thread holds it at this moment, which may be over when the caller looks.

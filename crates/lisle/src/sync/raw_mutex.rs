@@ -3,8 +3,8 @@
 use crate::park::spin::{self, Pace};
 use crate::park::sys::atomic::{AtomicU64, Ordering, fence};
 use crate::park::sys::{self, const_fn};
-use crate::park::{Choice, Kind, Label, Limit, Owner, Site, Subject, Wait, WaitError};
-use crate::park::{current, key_of, park_with, site, unpark};
+use crate::park::{Choice, Kind, Label, Limit, Owner, Spot, Subject, Wait, WaitError};
+use crate::park::{current, key_of, park_with, unpark};
 use std::cell::Cell;
 use std::fmt;
 use std::time::Instant;
@@ -38,8 +38,8 @@ const HANDED: u32 = 1;
 
 /// A holder in a lock's word: its ident, and where it took the lock.
 #[inline(always)]
-pub(super) fn word(ident: u32, site: Site) -> u64 {
-    u64::from(ident) | u64::from(site::encode(site)) << 32
+pub(super) fn word(ident: u32, site: Spot) -> u64 {
+    u64::from(ident) | u64::from(site.encode()) << 32
 }
 
 impl RawMutex {
@@ -51,7 +51,7 @@ impl RawMutex {
 
     /// Takes the lock if that takes no waiting.
     #[inline(always)]
-    pub(crate) fn try_lock(&self, site: Site) -> bool {
+    pub(crate) fn try_lock(&self, site: Spot) -> bool {
         let me = current::ident_if_known();
         if me == 0 {
             return self.try_lock_first(site);
@@ -60,7 +60,7 @@ impl RawMutex {
     }
 
     #[cold]
-    fn try_lock_first(&self, site: Site) -> bool {
+    fn try_lock_first(&self, site: Spot) -> bool {
         self.acquire(word(current::ident(), site))
     }
 
@@ -71,7 +71,7 @@ impl RawMutex {
 
     /// Takes the lock. Fails only on a proven deadlock.
     #[inline(always)]
-    pub(crate) fn lock(&self, kind: Kind, site: Site) -> Result<(), WaitError> {
+    pub(crate) fn lock(&self, kind: Kind, site: Spot) -> Result<(), WaitError> {
         if self.try_lock(site) {
             Ok(())
         } else {
@@ -81,13 +81,13 @@ impl RawMutex {
 
     /// Takes the lock within a time limit, unless the thread is interrupted.
     #[inline(always)]
-    pub(crate) fn lock_within(&self, limit: Limit, kind: Kind, site: Site) -> Result<(), WaitError> {
+    pub(crate) fn lock_within(&self, limit: Limit, kind: Kind, site: Spot) -> Result<(), WaitError> {
         if self.try_lock(site) { Ok(()) } else { self.lock_slow(limit, |_| {}, kind, site) }
     }
 
     /// Takes the lock, whatever happens: for a call that must come back with the lock held.
     #[inline]
-    pub(crate) fn lock_unfailing(&self, kind: Kind, site: Site) {
+    pub(crate) fn lock_unfailing(&self, kind: Kind, site: Spot) {
         if !self.try_lock(site) {
             let unfailing = |wait: &mut Wait<'_>| (wait.interruptible, wait.unfailing) = (false, true);
             self.lock_slow(Limit::Never, unfailing, kind, site).expect("nothing can fail this wait");
@@ -100,7 +100,7 @@ impl RawMutex {
         limit: Limit,
         set_up: impl FnOnce(&mut Wait<'_>),
         kind: Kind,
-        site: Site,
+        site: Spot,
     ) -> Result<(), WaitError> {
         let mine = word(current::ident(), site);
         let began = Instant::now();
@@ -217,6 +217,11 @@ impl RawMutex {
         self.owner.load(Ordering::Relaxed) as u32
     }
 
+    /// Where the holder took it, as far as that is known.
+    pub(crate) fn taken_at(&self) -> Option<Spot> {
+        Spot::decode((self.owner.load(Ordering::Relaxed) >> 32) as u32)
+    }
+
     pub(crate) fn label(&self) -> &Label {
         &self.label
     }
@@ -234,7 +239,7 @@ impl Subject for RawMutex {
     fn owners(&self, _kind: Kind, found: &mut dyn FnMut(Owner)) {
         let owner = self.owner.load(Ordering::Relaxed);
         if owner != 0 {
-            found(Owner::holds(owner as u32, site::decode((owner >> 32) as u32)));
+            found(Owner::holds(owner as u32, Spot::decode((owner >> 32) as u32)));
         }
     }
 }

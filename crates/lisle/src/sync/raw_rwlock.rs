@@ -3,8 +3,8 @@
 use super::raw_mutex::word;
 use crate::park::sys::atomic::{AtomicU64, Ordering};
 use crate::park::sys::{self, const_fn};
-use crate::park::{Choice, Kind, Label, Limit, Owner, Site, Subject, Wait, WaitError};
-use crate::park::{current, key_of, park_with, registry, site, spin, unpark};
+use crate::park::{Choice, Kind, Label, Limit, Owner, Spot, Subject, Wait, WaitError};
+use crate::park::{current, key_of, park_with, registry, spin, unpark};
 use std::cell::Cell;
 use std::fmt;
 use std::time::Instant;
@@ -81,13 +81,13 @@ impl RawRwLock {
 
     /// Takes the lock for reading if that takes no waiting.
     #[inline(always)]
-    pub(super) fn try_read(&self, site: Site) -> Option<Hold> {
+    pub(super) fn try_read(&self, site: Spot) -> Option<Hold> {
         self.enter_read(word(current::ident(), site), site, false)
     }
 
     /// Takes the lock for reading. Fails only on a proven deadlock.
     #[inline(always)]
-    pub(super) fn read(&self, site: Site) -> Result<Hold, WaitError> {
+    pub(super) fn read(&self, site: Spot) -> Result<Hold, WaitError> {
         match self.try_read(site) {
             Some(hold) => Ok(hold),
             None => self.read_slow(Limit::Never, false, site),
@@ -96,7 +96,7 @@ impl RawRwLock {
 
     /// Takes the lock for reading within a time limit, unless the thread is interrupted.
     #[inline(always)]
-    pub(super) fn read_within(&self, limit: Limit, site: Site) -> Result<Hold, WaitError> {
+    pub(super) fn read_within(&self, limit: Limit, site: Spot) -> Result<Hold, WaitError> {
         match self.try_read(site) {
             Some(hold) => Ok(hold),
             None => self.read_slow(limit, true, site),
@@ -105,24 +105,24 @@ impl RawRwLock {
 
     /// Takes the lock for writing if that takes no waiting.
     #[inline(always)]
-    pub(super) fn try_write(&self, site: Site) -> bool {
+    pub(super) fn try_write(&self, site: Spot) -> bool {
         self.enter_write(word(current::ident(), site))
     }
 
     /// Takes the lock for writing. Fails only on a proven deadlock.
     #[inline(always)]
-    pub(super) fn write(&self, site: Site) -> Result<(), WaitError> {
+    pub(super) fn write(&self, site: Spot) -> Result<(), WaitError> {
         if self.try_write(site) { Ok(()) } else { self.write_slow(Limit::Never, false, site) }
     }
 
     /// Takes the lock for writing within a time limit, unless the thread is interrupted.
     #[inline(always)]
-    pub(super) fn write_within(&self, limit: Limit, site: Site) -> Result<(), WaitError> {
+    pub(super) fn write_within(&self, limit: Limit, site: Spot) -> Result<(), WaitError> {
         if self.try_write(site) { Ok(()) } else { self.write_slow(limit, true, site) }
     }
 
     #[inline(always)]
-    fn enter_read(&self, mine: u64, site: Site, may_pass: bool) -> Option<Hold> {
+    fn enter_read(&self, mine: u64, site: Spot, may_pass: bool) -> Option<Hold> {
         if self.state.load(Ordering::Relaxed) & WRITERS != 0 && !may_pass {
             return None;
         }
@@ -137,7 +137,7 @@ impl RawRwLock {
     }
 
     #[inline(never)]
-    fn enter_beside(&self, site: Site) -> Option<Hold> {
+    fn enter_beside(&self, site: Spot) -> Option<Hold> {
         // Recorded before it is true, and below as long as it was: that takes less time than after
         // the exchange, and the detector follows only threads that wait.
         let slot = current::with(|me| me.reads.add(key_of(self), site));
@@ -184,7 +184,7 @@ impl RawRwLock {
     }
 
     #[cold]
-    fn read_slow(&self, limit: Limit, interruptible: bool, site: Site) -> Result<Hold, WaitError> {
+    fn read_slow(&self, limit: Limit, interruptible: bool, site: Spot) -> Result<Hold, WaitError> {
         let mine = word(current::ident(), site);
         let mut wait = Wait::new(Kind::RwLockRead, self, site, limit.deadline());
         wait.interruptible = interruptible;
@@ -197,7 +197,7 @@ impl RawRwLock {
     }
 
     #[cold]
-    fn write_slow(&self, limit: Limit, interruptible: bool, site: Site) -> Result<(), WaitError> {
+    fn write_slow(&self, limit: Limit, interruptible: bool, site: Spot) -> Result<(), WaitError> {
         let mine = word(current::ident(), site);
         let mut wait = Wait::new(Kind::RwLockWrite, self, site, limit.deadline());
         wait.interruptible = interruptible;
@@ -436,7 +436,7 @@ impl Subject for RawRwLock {
     fn owners(&self, kind: Kind, found: &mut dyn FnMut(Owner)) {
         let owner = self.owner.load(Ordering::Relaxed);
         if owner != 0 && (kind == Kind::RwLockWrite || is_writer(owner)) {
-            found(Owner::holds(owner as u32, site::decode(((owner & !READ) >> 32) as u32)));
+            found(Owner::holds(owner as u32, Spot::decode(((owner & !READ) >> 32) as u32)));
         }
         let counted = self.state.load(Ordering::Relaxed) / READER;
         if kind == Kind::RwLockWrite && counted > 0 {

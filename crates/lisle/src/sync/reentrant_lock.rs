@@ -1,7 +1,8 @@
 //! `ReentrantLock`: a lock that its holder may take again, without guards and without a value.
 
 use super::raw_mutex::RawMutex;
-use crate::park::{Kind, Label, Limit, Site, WaitError, current};
+use crate::park::site::Place;
+use crate::park::{Kind, Label, Limit, Spot, WaitError, current};
 use std::cell::Cell;
 use std::panic::Location;
 use std::time::Instant;
@@ -43,25 +44,28 @@ impl ReentrantLock {
         held
     }
 
-    /// Takes it if nobody else holds it.
+    /// Takes it if nobody else holds it; `at` says where.
     #[inline(always)]
-    #[track_caller]
-    pub fn try_acquire(&self) -> bool {
-        self.take_again() || self.raw.try_lock(Location::caller())
+    pub fn try_acquire(&self, at: Place) -> bool {
+        self.try_acquire_at(at.into())
     }
 
-    /// Takes it, waiting until `deadline`, or as long as it takes.
+    #[inline(always)]
+    pub(super) fn try_acquire_at(&self, site: Spot) -> bool {
+        self.take_again() || self.raw.try_lock(site)
+    }
+
+    /// Takes it, waiting until `deadline`, or as long as it takes; `at` says where.
     ///
     /// # Errors
     /// As of any wait: see [`WaitError`].
-    #[track_caller]
-    pub fn acquire(&self, deadline: Option<Instant>) -> Result<(), WaitError> {
-        self.acquire_within(deadline.map_or(Limit::Never, Limit::Until), Location::caller())
+    pub fn acquire(&self, deadline: Option<Instant>, at: Place) -> Result<(), WaitError> {
+        self.acquire_within(deadline.map_or(Limit::Never, Limit::Until), at)
     }
 
     #[inline(always)]
-    pub(super) fn acquire_within(&self, limit: Limit, site: Site) -> Result<(), WaitError> {
-        if self.take_again() { Ok(()) } else { self.raw.lock_within(limit, Kind::ReentrantMutex, site) }
+    pub(super) fn acquire_within(&self, limit: Limit, site: impl Into<Spot>) -> Result<(), WaitError> {
+        if self.take_again() { Ok(()) } else { self.raw.lock_within(limit, Kind::ReentrantMutex, site.into()) }
     }
 
     /// Takes back one `acquire` of the calling thread; tells whether there was one.
@@ -108,6 +112,11 @@ impl ReentrantLock {
         // thread that has not called in yet has no ident, and holds nothing.
         let me = current::ident_if_known();
         me != 0 && self.raw.holder() == me
+    }
+
+    /// Where its holder took it first, if it is held and that is known.
+    pub fn taken_at(&self) -> Option<Spot> {
+        self.raw.taken_at()
     }
 
     /// The ident of the thread that holds it, or 0.

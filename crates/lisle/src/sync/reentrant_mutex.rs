@@ -85,7 +85,7 @@ impl<T: ?Sized> ReentrantMutex<T> {
     #[track_caller]
     pub fn lock(&self) -> ReentrantMutexGuard<'_, T> {
         if !self.lock.take_again()
-            && let Err(error) = self.lock.raw().lock(Kind::ReentrantMutex, Location::caller())
+            && let Err(error) = self.lock.raw().lock(Kind::ReentrantMutex, Location::caller().into())
         {
             fail(&error);
         }
@@ -96,7 +96,7 @@ impl<T: ?Sized> ReentrantMutex<T> {
     #[inline]
     #[track_caller]
     pub fn try_lock(&self) -> Option<ReentrantMutexGuard<'_, T>> {
-        self.lock.try_acquire().then(|| self.guard())
+        self.lock.try_acquire_at(Location::caller().into()).then(|| self.guard())
     }
 
     /// Locks, waiting for at most `limit`; `Duration::MAX` is for ever.

@@ -3,7 +3,7 @@
 use super::mutex::fail;
 use super::raw_rwlock::{Hold, RawRwLock};
 use crate::park::sys::const_fn;
-use crate::park::{Label, Limit, WaitError};
+use crate::park::{Label, Limit, Spot, WaitError};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -93,7 +93,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
-        match self.raw.read(Location::caller()) {
+        match self.raw.read(Location::caller().into()) {
             Ok(hold) => self.reading(hold),
             Err(error) => fail(&error),
         }
@@ -103,7 +103,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        self.raw.try_read(Location::caller()).map(|hold| self.reading(hold))
+        self.raw.try_read(Location::caller().into()).map(|hold| self.reading(hold))
     }
 
     /// Locks for reading, waiting for at most `limit`; `Duration::MAX` is for ever.
@@ -120,7 +120,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn read_for(&self, limit: Duration) -> Result<RwLockReadGuard<'_, T>, WaitError> {
-        self.raw.read_within(Limit::For(limit), Location::caller()).map(|hold| self.reading(hold))
+        self.raw.read_within(Limit::For(limit), Location::caller().into()).map(|hold| self.reading(hold))
     }
 
     /// [`read_for`](RwLock::read_for), with the limit as a point in time; one in the past means
@@ -128,7 +128,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn read_until(&self, limit: Instant) -> Result<RwLockReadGuard<'_, T>, WaitError> {
-        self.raw.read_within(Limit::Until(limit), Location::caller()).map(|hold| self.reading(hold))
+        self.raw.read_within(Limit::Until(limit), Location::caller().into()).map(|hold| self.reading(hold))
     }
 
     /// Locks for reading without a limit, but with an error where [`read`](RwLock::read) panics,
@@ -136,7 +136,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn read_interruptible(&self) -> Result<RwLockReadGuard<'_, T>, WaitError> {
-        self.raw.read_within(Limit::Never, Location::caller()).map(|hold| self.reading(hold))
+        self.raw.read_within(Limit::Never, Location::caller().into()).map(|hold| self.reading(hold))
     }
 
     /// Locks for writing, waiting until nobody else reads or writes. An interrupt does not end
@@ -148,7 +148,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
-        if let Err(error) = self.raw.write(Location::caller()) {
+        if let Err(error) = self.raw.write(Location::caller().into()) {
             fail(&error);
         }
         self.writing()
@@ -158,7 +158,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        self.raw.try_write(Location::caller()).then(|| self.writing())
+        self.raw.try_write(Location::caller().into()).then(|| self.writing())
     }
 
     /// Locks for writing, waiting for at most `limit`; `Duration::MAX` is for ever.
@@ -176,7 +176,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn write_for(&self, limit: Duration) -> Result<RwLockWriteGuard<'_, T>, WaitError> {
-        self.raw.write_within(Limit::For(limit), Location::caller()).map(|()| self.writing())
+        self.raw.write_within(Limit::For(limit), Location::caller().into()).map(|()| self.writing())
     }
 
     /// [`write_for`](RwLock::write_for), with the limit as a point in time; one in the past means
@@ -184,7 +184,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn write_until(&self, limit: Instant) -> Result<RwLockWriteGuard<'_, T>, WaitError> {
-        self.raw.write_within(Limit::Until(limit), Location::caller()).map(|()| self.writing())
+        self.raw.write_within(Limit::Until(limit), Location::caller().into()).map(|()| self.writing())
     }
 
     /// Locks for writing without a limit, but with an error where [`write`](RwLock::write) panics,
@@ -192,7 +192,27 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn write_interruptible(&self) -> Result<RwLockWriteGuard<'_, T>, WaitError> {
-        self.raw.write_within(Limit::Never, Location::caller()).map(|()| self.writing())
+        self.raw.write_within(Limit::Never, Location::caller().into()).map(|()| self.writing())
+    }
+
+    /// For embedders: [`read_until`](RwLock::read_until), of a place of their own.
+    pub(crate) fn read_at(&self, limit: Limit, at: Spot) -> Result<RwLockReadGuard<'_, T>, WaitError> {
+        self.raw.read_within(limit, at).map(|hold| self.reading(hold))
+    }
+
+    /// Likewise [`try_read`](RwLock::try_read).
+    pub(crate) fn try_read_at(&self, at: Spot) -> Option<RwLockReadGuard<'_, T>> {
+        self.raw.try_read(at).map(|hold| self.reading(hold))
+    }
+
+    /// Likewise [`write_until`](RwLock::write_until).
+    pub(crate) fn write_at(&self, limit: Limit, at: Spot) -> Result<RwLockWriteGuard<'_, T>, WaitError> {
+        self.raw.write_within(limit, at).map(|()| self.writing())
+    }
+
+    /// Likewise [`try_write`](RwLock::try_write).
+    pub(crate) fn try_write_at(&self, at: Spot) -> Option<RwLockWriteGuard<'_, T>> {
+        self.raw.try_write(at).then(|| self.writing())
     }
 
     /// Whether any thread reads or writes at this moment, which may be over when the caller looks.

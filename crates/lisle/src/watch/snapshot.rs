@@ -91,6 +91,7 @@ fn thread_of(seen: &Seen, now: Instant, names: &mut Names) -> wire::Thread {
         origin: match record.origin {
             Origin::Made => wire::Origin::Made,
             Origin::Main => wire::Origin::Main,
+            Origin::Adopted if record.is_embedded() => wire::Origin::Made,
             Origin::Adopted => wire::Origin::Adopted,
         },
         daemon: record.is_daemon(),
@@ -143,7 +144,7 @@ fn wait_of(waiting: &Waiting, now: Instant, names: &mut Names) -> Wait {
             name,
             ended,
             bond: bond.trim_end_matches(',').to_owned(),
-            taken_at: taken_at.filter(|_| !waiting.embedded).map(|site| site.to_string()),
+            taken_at: taken_at.filter(|spot| waiting.means(*spot)).map(|spot| spot.to_string()),
             need: *need as u32,
         }
     });

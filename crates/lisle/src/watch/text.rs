@@ -127,8 +127,8 @@ impl Display for Thread {
         write!(f, "thread {:?} (ident {}, native id {})", self.name, self.ident, self.native_id)?;
         match self.origin {
             Origin::Main => f.write_str(", main")?,
-            Origin::Adopted => f.write_str(", adopted")?,
             _ if self.service => f.write_str(", of lisle itself")?,
+            Origin::Adopted => f.write_str(", adopted")?,
             _ if self.daemon => f.write_str(", daemon")?,
             _ => {}
         }

@@ -150,7 +150,7 @@ pub enum State {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Origin {
-    /// It was made by lisle.
+    /// It was made by lisle, or by an interpreter that uses lisle.
     #[default]
     Made,
     /// The process's main thread.

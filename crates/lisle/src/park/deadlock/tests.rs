@@ -281,7 +281,7 @@ fn a_pool_and_a_lock() {
     // waits for `holder`'s call.
     let (workers, holder) = ([Worker::new("wants"), Worker::new("asks")], Worker::new("holder"));
     let [lock, call, pending] = ["the lock", "the call", "the pending"].map(Thing::new);
-    lock.set_owners([Owner::holds(holder.ident(), Some(SITE))]);
+    lock.set_owners([Owner::holds(holder.ident(), Some(SITE.into()))]);
     call.set_owners([Owner::calls(holder.ident())]);
     pending.set_owners(may_run(1, &workers));
     let waits = [workers[0].wait_in("w", lock, Limit::Never), workers[1].wait_in("a", call, Limit::Never)];
