@@ -21,10 +21,10 @@ mod human;
 mod list;
 mod run;
 mod source;
-mod trace;
 #[cfg(test)]
 mod testing;
 mod top;
+mod trace;
 
 use source::Gone;
 
