@@ -445,26 +445,3 @@ class TestPriority:
         heapify(heap)
         assert heap == q.queue
         assert [q.get() for _ in items] == sorted(items)
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_get_many_hides_no_interrupt(error):
-    """What cannot be compared says so again when it is asked for; a Ctrl-C is said once."""
-    class Item:
-        comparisons = 100
-
-        def __lt__(self, other):
-            Item.comparisons -= 1
-            if Item.comparisons == 0:
-                raise error
-            return False
-
-    q = queue.PriorityQueue()
-    q.put_many([Item() for _ in range(4)])
-    Item.comparisons = 3  # the first item out of four takes two
-    if error is ValueError:
-        assert len(q.get_many(4)) == 1
-    else:
-        with pytest.raises(error):
-            q.get_many(4)
-    assert q.qsize() == 3
