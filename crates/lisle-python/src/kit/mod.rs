@@ -8,6 +8,7 @@
 //! "C-unwind"`, hold plain pointers, and drop references by hand. Nothing catches the unwinding.
 
 pub(crate) mod args;
+mod chain;
 pub(crate) mod class;
 pub(crate) mod ffi;
 pub(crate) mod latch;
