@@ -79,7 +79,16 @@ def _put_first(heap, item):
     heap[0] = item
 
 
+_PARTS = ("mutex", "not_empty", "not_full", "all_tasks_done", "queue", "maxsize", "unfinished_tasks", "is_shutdown")
+
+
+def _getstate(self):
+    """For `copy.copy`: the copy shares the mutex, the conditions and the items, as in the standard library."""
+    return self.__dict__ or None, {name: getattr(self, name) for name in _PARTS}
+
+
 def give_hooks(fifo, lifo, priority):
+    fifo.__getstate__ = _getstate
     for cls, init, put, get in (
         (fifo, _init_fifo, _append, _take_first),
         (lifo, _init_list, _append, _take_last),
