@@ -72,6 +72,17 @@ impl Queue {
 }
 
 impl<T> Tried<T> {
+    #[inline(always)]
+    pub(super) fn map<R>(self, change: impl FnOnce(T) -> R) -> Tried<R> {
+        match self {
+            Tried::Done(it) => Tried::Done(change(it)),
+            Tried::Idle => Tried::Idle,
+            Tried::ShutDown => Tried::ShutDown,
+            Tried::Exposed => Tried::Exposed,
+            Tried::Raised => Tried::Raised,
+        }
+    }
+
     fn idle(shut_down: bool) -> Tried<T> {
         if shut_down { Tried::ShutDown } else { Tried::Idle }
     }
@@ -103,18 +114,11 @@ impl Tried<bool> {
     /// Wakes somebody if that is to be done.
     #[inline(always)]
     fn wake(self, wake: impl FnOnce()) -> Tried<()> {
-        match self {
-            Tried::Done(awaited) => {
-                if awaited {
-                    wake();
-                }
-                Tried::Done(())
+        self.map(|awaited| {
+            if awaited {
+                wake();
             }
-            Tried::Idle => Tried::Idle,
-            Tried::ShutDown => Tried::ShutDown,
-            Tried::Exposed => Tried::Exposed,
-            Tried::Raised => Tried::Raised,
-        }
+        })
     }
 }
 
