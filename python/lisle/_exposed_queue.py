@@ -48,10 +48,47 @@ def _push(self, item):
 
 
 def _pop(self):
-    return heappop(self.queue)
+    heap = self.queue
+    length, first, last = len(heap), heap[0], heap[-1]
+    try:
+        return heappop(heap)
+    except BaseException:
+        if len(heap) < length:
+            _undo_pop(heap, first, last)
+        raise
+
+
+def _undo_pop(heap, first, last):
+    """A comparison was broken off. By then the first item is gone, and the last one somewhere on a way down along
+    which the others have moved up."""
+    at = next((at for at, item in enumerate(heap) if item is last), 0)
+    heap.append(last)
+    while at:
+        heap[at] = heap[(at - 1) // 2]
+        at = (at - 1) // 2
+    heap[0] = first
+
+
+def _put_first(heap, item):
+    """Puts what comes before all else, without comparing."""
+    heap.append(item)
+    at = len(heap) - 1
+    while at:
+        heap[at] = heap[(at - 1) // 2]
+        at = (at - 1) // 2
+    heap[0] = item
+
+
+_PARTS = ("mutex", "not_empty", "not_full", "all_tasks_done", "queue", "maxsize", "unfinished_tasks", "is_shutdown")
+
+
+def _getstate(self):
+    """For `copy.copy`: the copy shares the mutex, the conditions and the items, as in the standard library."""
+    return self.__dict__ or None, {name: getattr(self, name) for name in _PARTS}
 
 
 def give_hooks(fifo, lifo, priority):
+    fifo.__getstate__ = _getstate
     for cls, init, put, get in (
         (fifo, _init_fifo, _append, _take_first),
         (lifo, _init_list, _append, _take_last),
@@ -173,13 +210,38 @@ def put_many(queue, items_and_done, block, timeout):
         done += 1
 
 
-def get_many(queue, n, block, timeout):
+def get_many(queue, items_and_most, block, timeout):
+    """Gets items until `items` are `most`, or there are no more; some may have been got before, by the same call
+    of the program. What fails is for the caller to see."""
+    items, most = items_and_most
     with queue.not_empty:
-        _wait_for_item(queue, block, timeout)
-        items = [_get_here(queue)]
-        while len(items) < n and queue._qsize():
-            items.append(_get_here(queue))
-        return items
+        if not items:
+            _wait_for_item(queue, block, timeout)
+        try:
+            while len(items) < most and queue._qsize():
+                items.append(_get_here(queue))
+        except BaseException:
+            _give_back_here(queue, items)
+            raise
+
+
+def _give_back_here(queue, items):
+    """With the mutex held: each is the next item again, as far as the hooks are ours."""
+    get = getattr(queue._get, "__func__", None)
+    while items:
+        item = items.pop()
+        if get is _take_first:
+            queue.queue.appendleft(item)
+        elif get is _pop:
+            _put_first(queue.queue, item)
+        else:
+            queue._put(item)
+        queue.not_empty.notify()
+
+
+def give_back(queue, items):
+    with queue.mutex:
+        _give_back_here(queue, items)
 
 
 def task_done(queue):

@@ -9,6 +9,7 @@ from . import _lisle
 # Before anybody can have put ours in its place.
 _StockFuture = _base.Future
 
+_PARTS = ("_condition", "_waiters", "_done_callbacks", "_state", "_result", "_exception")
 _DONE = (_base.CANCELLED_AND_NOTIFIED, _base.FINISHED)
 
 
@@ -25,6 +26,10 @@ class Future(_lisle.FutureBase, _StockFuture):
                 return f"{words} raised {type(exception).__name__}>"
             return f"{words} returned {type(self._result).__name__}>"
         return f"{words}>"
+
+    def __getstate__(self):
+        """For `copy.copy`: the copy shares the condition and the two lists, as in the standard library."""
+        return self.__dict__ or None, {name: getattr(self, name) for name in _PARTS}
 
 
 Future.__module__ = _StockFuture.__module__

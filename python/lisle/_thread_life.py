@@ -15,6 +15,10 @@ _stock_bootstrap_inner = _stock._bootstrap_inner
 
 # Since 3.13 the one who starts a thread knows its ident and can join it before it has begun.
 _NEED_NOT_WAIT = _sys.version_info >= (3, 13)
+# Without a GIL, a thread enters itself in a table of the interpreter's before anything could stop it
+# (`_Py_brc_init_thread`): the child of a fork in just that moment crashes. Who starts a thread and then forks is
+# spared that, as in the standard library.
+_MAY_BREAK_FORKS = "t" in _sys.abiflags
 _FIRST_STEPS = ("_bootstrap", "_bootstrap_inner")
 
 
@@ -63,6 +67,8 @@ def start(self):
         with _threading._active_limbo_lock:
             if _threading._limbo.pop(self, None) is not None:
                 _threading._active[ident] = self
+        if _MAY_BREAK_FORKS:
+            finish.wait_begun()
     else:
         _stock_start(self)
 

@@ -64,7 +64,7 @@ def asleep(thread):
     try:
         with open(f"/proc/self/task/{thread.native_id}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] == "S"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second if it ended since it was opened
         return True
 
 

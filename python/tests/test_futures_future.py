@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures as stock
+import copy
 import gc
 import logging
 import threading
@@ -316,6 +317,24 @@ def test_a_subclass_calls_and_overrides_invoke_callbacks():
     assert future not in seen
     future.flush()
     assert seen[-1] is future
+
+
+@pytest.mark.parametrize("module", [futures, stock], ids=["lisle", "stock"])
+def test_a_copy_shares_its_parts(module):
+    done, failed, pending = module.Future(), module.Future(), module.Future()
+    done.set_result(1)
+    failed.set_exception(KeyError())
+    done.attribute = []
+    twin = copy.copy(done)
+    assert type(twin) is module.Future and twin.result(0) == 1 and twin.attribute is done.attribute
+    assert twin._condition is done._condition
+    assert copy.copy(failed).exception(0) is failed.exception(0)
+    twin, told = copy.copy(pending), []
+    twin.add_done_callback(told.append)
+    pending.set_result(2)
+    assert told == [pending] and not twin.done()
+    with pytest.raises(TypeError, match="cannot pickle '_thread.RLock' object"):
+        copy.deepcopy(pending)
 
 
 def test_a_subclass_that_does_not_call_init():

@@ -264,3 +264,16 @@ assert seen == [[path[0], look, *path[1:]]], seen
 assert "Future" in spec.loader.get_source(spec.name)
 """
     )
+
+
+def test_what_cannot_be_pickled_is_told_as_by_the_standard_library():
+    program = """
+import copy, pickle, queue, threading
+for made in (queue.Queue(), queue.PriorityQueue(), queue.SimpleQueue(), threading.Lock(), threading.RLock()):
+    for how in (copy.deepcopy, pickle.dumps):
+        try:
+            how(made)
+        except TypeError as error:
+            print(type(made).__name__, error)
+"""
+    assert run("-m", "lisle", "-c", program).stdout == run("-c", program).stdout

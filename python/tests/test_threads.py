@@ -2,7 +2,6 @@
 
 import _thread
 import contextvars
-import sysconfig
 import threading as stock
 
 import pytest
@@ -229,10 +228,6 @@ def test_a_first_step_of_the_instance_need_not_call_ours():
     assert done.wait(LONG)
 
 
-@pytest.mark.skipif(
-    bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
-    reason="one of 1,000 forks while another thread begins crashes here; it is not known yet where",
-)
 def test_a_thread_that_a_fork_leaves_behind_before_it_began():
     run(
         code="""

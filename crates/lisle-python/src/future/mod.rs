@@ -15,6 +15,8 @@ pub(crate) use state::Future;
 use crate::kit::class::{Class, instance};
 use crate::kit::ffi::{intern, new_bool, new_none, new_ref, raise, unwinding};
 use crate::kit::{Body, Obj, Once, body, py};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use state::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -51,47 +53,23 @@ pub(crate) unsafe fn add_to(module: Obj) -> bool {
         INVOKE_HERE.set(py::PyObject_GetAttr(base, INVOKE.get()));
         py::PyModule_AddObjectRef(module, c"FutureBase".as_ptr(), base) == 0
             && py::PyModule_AddObjectRef(module, c"Waiter".as_ptr(), waiter) == 0
-            && py::PyModule_AddFunctions(module, (&raw const FUNCTIONS.0).cast_mut().cast()) == 0
     }
 }
 
-struct Functions([py::PyMethodDef; 2]);
-
-// SAFETY: nobody writes to it.
-unsafe impl Sync for Functions {}
-
-static FUNCTIONS: Functions = Functions([
-    py::PyMethodDef {
-        ml_name: c"_set_up_futures".as_ptr(),
-        ml_meth: py::PyMethodDefPointer { PyCFunction: set_up },
-        ml_flags: py::METH_O,
-        ml_doc: c"Takes the Python side's part, a dict.".as_ptr(),
-    },
-    py::PyMethodDef::zeroed(),
-]);
-
 /// Takes what `lisle._future` has.
-unsafe extern "C" fn set_up(_: Obj, parts: Obj) -> Obj {
-    let slots: [(&CStr, &Once); 7] = [
-        (c"Future", &FUTURE),
-        (c"stock", &STOCK),
-        (c"CancelledError", &CANCELLED_ERROR),
-        (c"log", &LOG),
-        (c"invalid", &INVALID),
-        (c"unexpected", &UNEXPECTED),
-        (c"condition", &CONDITION),
+#[pyfunction]
+#[pyo3(signature = (parts, /))]
+pub(crate) fn _set_up_futures(parts: &Bound<'_, PyDict>) -> PyResult<()> {
+    let slots = [
+        ("Future", &FUTURE),
+        ("stock", &STOCK),
+        ("CancelledError", &CANCELLED_ERROR),
+        ("log", &LOG),
+        ("invalid", &INVALID),
+        ("unexpected", &UNEXPECTED),
+        ("condition", &CONDITION),
     ];
-    // SAFETY: attached; a dict that is alive during the call.
-    unsafe {
-        for (name, slot) in slots {
-            let part = py::PyDict_GetItemString(parts, name.as_ptr());
-            if part.is_null() {
-                return raise(py::PyExc_KeyError, name);
-            }
-            slot.set(new_ref(part));
-        }
-        new_none()
-    }
+    Once::take(parts, &slots)
 }
 
 fn class() -> Obj {

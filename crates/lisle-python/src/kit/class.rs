@@ -1,5 +1,6 @@
 //! Python types over Rust structs.
 
+use super::chain::bounded;
 use super::ffi::{Obj, py};
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
@@ -255,8 +256,15 @@ unsafe extern "C-unwind" fn clear<T: Body>(object: Obj) -> c_int {
 unsafe extern "C-unwind" fn dealloc<T: Body>(object: Obj) {
     // SAFETY: nobody else refers to the instance any more.
     unsafe {
-        let class = py::Py_TYPE(object);
         py::PyObject_GC_UnTrack(object.cast());
+        bounded(object, free::<T>);
+    }
+}
+
+unsafe extern "C-unwind" fn free<T: Body>(object: Obj) {
+    // SAFETY: as in `dealloc`.
+    unsafe {
+        let class = py::Py_TYPE(object);
         if !(*object.cast::<Instance<T>>()).weak.is_null() {
             py::PyObject_ClearWeakRefs(object);
         }

@@ -8,6 +8,7 @@
 //! "C-unwind"`, hold plain pointers, and drop references by hand. Nothing catches the unwinding.
 
 pub(crate) mod args;
+mod chain;
 pub(crate) mod class;
 pub(crate) mod ffi;
 pub(crate) mod latch;
@@ -21,6 +22,10 @@ pub(crate) use args::{Names, arguments};
 pub(crate) use class::{Body, Class, body};
 pub(crate) use ffi::{Obj, py};
 
+use pyo3::exceptions::PyKeyError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
 /// Where a static of the module is set once, at its start, by the thread that imports it.
 pub(crate) struct Once(std::sync::atomic::AtomicPtr<py::PyObject>);
 
@@ -32,6 +37,15 @@ impl Once {
     /// Keeps the reference for good.
     pub(crate) fn set(&self, object: Obj) {
         self.0.store(object, std::sync::atomic::Ordering::Release);
+    }
+
+    /// Sets each to what stands under its name in a dict of the Python side.
+    pub(crate) fn take(parts: &Bound<'_, PyDict>, slots: &[(&str, &Once)]) -> PyResult<()> {
+        for (name, slot) in slots {
+            let part = parts.get_item(name)?.ok_or_else(|| PyKeyError::new_err(name.to_string()))?;
+            slot.set(part.into_ptr());
+        }
+        Ok(())
     }
 
     #[inline(always)]

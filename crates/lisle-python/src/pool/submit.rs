@@ -9,6 +9,8 @@ use crate::kit::class::instance;
 use crate::kit::ffi::{intern, new_none, new_ref, none, raise, unwinding};
 use crate::kit::latch::Latch;
 use crate::kit::{Body, Class, Obj, Once, body, py};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -82,27 +84,18 @@ pub(super) fn class() -> Obj {
 }
 
 /// Takes what `lisle._pool` has.
-pub(super) unsafe fn set_up(parts: Obj) -> bool {
+#[pyfunction]
+#[pyo3(signature = (parts, /))]
+pub(crate) fn _set_up_pools(parts: &Bound<'_, PyDict>) -> PyResult<()> {
     let slots = [
-        (c"thread", &THREAD),
-        (c"submit", &STOCK_SUBMIT),
-        (c"refuse", &REFUSE),
-        (c"hire", &HIRE),
-        (c"breathe", &BREATHE),
-        (c"Empty", &super::queue::EMPTY),
+        ("thread", &THREAD),
+        ("submit", &STOCK_SUBMIT),
+        ("refuse", &REFUSE),
+        ("hire", &HIRE),
+        ("breathe", &BREATHE),
+        ("Empty", &super::queue::EMPTY),
     ];
-    // SAFETY: attached; a dict that is alive during the call.
-    unsafe {
-        for (name, slot) in slots {
-            let part = py::PyDict_GetItemString(parts, name.as_ptr());
-            if part.is_null() {
-                raise(py::PyExc_KeyError, name);
-                return false;
-            }
-            slot.set(new_ref(part));
-        }
-    }
-    true
+    Once::take(parts, &slots)
 }
 
 unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, _: Obj, _: Obj) -> Obj {

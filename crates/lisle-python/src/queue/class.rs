@@ -62,7 +62,8 @@ pub(super) fn queue() -> Obj {
         c"get_many",
         many::get_many,
         c"get_many($self, /, n, block=True, timeout=None)\n--\n\n\
-        A list of the next items: those that there are, n at most. Waits for the first one as `get` does.",
+        A list of the next items: those that there are, n at most. Waits for the first one as `get` does. If it \
+        fails midway (a comparison, a signal's handler), the queue has them all again.",
     )
     .no_args(
         c"task_done",

@@ -18,6 +18,7 @@ pub(super) enum Call {
     Get,
     PutMany,
     GetMany,
+    GiveBack,
     TaskDone,
     Join,
     Qsize,
@@ -26,13 +27,14 @@ pub(super) enum Call {
     Shutdown,
 }
 
-const NAMES: [&CStr; 12] = [
+const NAMES: [&CStr; 13] = [
     c"insides",
     c"init",
     c"put",
     c"get",
     c"put_many",
     c"get_many",
+    c"give_back",
     c"task_done",
     c"join",
     c"qsize",

@@ -18,6 +18,15 @@ pub(super) enum Tried<T> {
     Raised,
 }
 
+/// What puts an item.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Put {
+    /// The program: it is one more that is to be done.
+    New,
+    /// A call that had taken it.
+    Back,
+}
+
 /// Why a place in the heap was not found.
 enum Stop {
     /// The heap is another by now.
@@ -63,6 +72,17 @@ impl Queue {
 }
 
 impl<T> Tried<T> {
+    #[inline(always)]
+    pub(super) fn map<R>(self, change: impl FnOnce(T) -> R) -> Tried<R> {
+        match self {
+            Tried::Done(it) => Tried::Done(change(it)),
+            Tried::Idle => Tried::Idle,
+            Tried::ShutDown => Tried::ShutDown,
+            Tried::Exposed => Tried::Exposed,
+            Tried::Raised => Tried::Raised,
+        }
+    }
+
     fn idle(shut_down: bool) -> Tried<T> {
         if shut_down { Tried::ShutDown } else { Tried::Idle }
     }
@@ -75,7 +95,7 @@ pub(super) unsafe fn put(it: Obj, item: Obj) -> Tried<()> {
     unsafe {
         let queue = body::<Queue>(it);
         if queue.order == Order::Priority {
-            return put_sorted(queue, item);
+            return put_sorted(queue, item, Put::New);
         }
         let tried = queue.state.with(|state| {
             if let Some(refused) = queue.refuse_put() {
@@ -94,18 +114,42 @@ impl Tried<bool> {
     /// Wakes somebody if that is to be done.
     #[inline(always)]
     fn wake(self, wake: impl FnOnce()) -> Tried<()> {
-        match self {
-            Tried::Done(awaited) => {
-                if awaited {
-                    wake();
-                }
-                Tried::Done(())
+        self.map(|awaited| {
+            if awaited {
+                wake();
             }
-            Tried::Idle => Tried::Idle,
-            Tried::ShutDown => Tried::ShutDown,
-            Tried::Exposed => Tried::Exposed,
-            Tried::Raised => Tried::Raised,
+        })
+    }
+}
+
+/// Puts back an item that was the next one until it was taken: also where there is no room any more. Takes a
+/// reference of its own. False if the queue is in exposed mode by now.
+#[cold]
+pub(super) unsafe fn give_back(it: Obj, item: Obj) -> bool {
+    // SAFETY: attached; `it` is a queue and `item` alive.
+    unsafe {
+        let queue = body::<Queue>(it);
+        if queue.order == Order::Priority {
+            match put_sorted(queue, item, Put::Back) {
+                Tried::Raised => py::PyErr_Clear(),
+                tried => return matches!(tried, Tried::Done(())),
+            }
         }
+        let tried = queue.state.with(|state| {
+            if queue.is_exposed.load(Relaxed) {
+                return Tried::Exposed;
+            }
+            py::Py_INCREF(item);
+            match queue.order {
+                Order::Fifo => state.items.push_front(item),
+                Order::Lifo => push(&mut state.items, item),
+                // What it comes before cannot be found out: it stood at the head.
+                Order::Priority => heap::insert(&mut state.items, item, 0),
+            }
+            queue.note_put(state, 0);
+            Tried::Done(queue.getters.is_awaited())
+        });
+        matches!(tried.wake(|| queue.getters.wake(1)), Tried::Done(()))
     }
 }
 
@@ -136,19 +180,23 @@ pub(super) unsafe fn get(it: Obj) -> Tried<Obj> {
     }
 }
 
-fn put_sorted(queue: &Queue, item: Obj) -> Tried<()> {
+fn put_sorted(queue: &Queue, item: Obj, which: Put) -> Tried<()> {
     // SAFETY: attached, and `item` is alive, as the caller says. Under the guard only what runs no
     // Python code is compared.
     unsafe {
+        let refuse = || match which {
+            Put::New => queue.refuse_put(),
+            Put::Back => queue.is_exposed.load(Relaxed).then_some(Tried::Exposed),
+        };
         let insert = |state: &mut State, place| {
             py::Py_INCREF(item);
             heap::insert(&mut state.items, item, place);
-            queue.note_put(state, 1);
+            queue.note_put(state, usize::from(which == Put::New));
             Tried::Done(queue.getters.is_awaited())
         };
         loop {
             let tried = queue.state.with(|state| {
-                if let Some(refused) = queue.refuse_put() {
+                if let Some(refused) = refuse() {
                     return Ok(refused);
                 }
                 let len = state.items.len();
@@ -163,7 +211,7 @@ fn put_sorted(queue: &Queue, item: Obj) -> Tried<()> {
             // heap is still the same.
             let place = heap::place_of_new(len, |at| less(queue, version, None, at, item));
             let done = match place {
-                Ok(place) => queue.state.with(|state| match queue.refuse_put() {
+                Ok(place) => queue.state.with(|state| match refuse() {
                     _ if state.version != version => Err(Stop::Changed),
                     Some(refused) => Ok(refused),
                     None => Ok(insert(state, place)),

@@ -7,7 +7,7 @@ use super::limits::Patience;
 use super::methods::{get_patiently, go_on_exposed, put_patiently};
 use super::plain::find_out;
 use super::state::{Order, Queue, push};
-use crate::kit::ffi::{new_none, raise};
+use crate::kit::ffi::{new_none, put_back, raise, set_aside};
 use crate::kit::{Names, Obj, arguments, body, py};
 use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -89,14 +89,10 @@ unsafe fn put_rest(it: Obj, items: Obj, from: isize, patience: &Patience) -> Obj
     // SAFETY: as `put_all`.
     unsafe {
         let rest = py::PyTuple_GetSlice(items, from, py::PyTuple_GET_SIZE(items));
-        let done = py::PyLong_FromSsize_t(from);
-        if rest.is_null() || done.is_null() {
-            py::Py_XDECREF(rest);
-            return ptr::null_mut();
+        if rest.is_null() {
+            return rest;
         }
-        let pair = py::PyTuple_Pack(2, rest, done);
-        py::Py_DECREF(rest);
-        py::Py_DECREF(done);
+        let pair = py::Py_BuildValue(c"Nn".as_ptr(), rest, from);
         if pair.is_null() {
             return pair;
         }
@@ -135,57 +131,83 @@ pub(super) unsafe extern "C-unwind" fn get_many(it: Obj, args: *const Obj, count
             return raise(py::PyExc_ValueError, c"'n' must be a positive number");
         }
         let Some(mut patience) = Patience::of(block, timeout) else { return ptr::null_mut() };
-        match find_out(it) {
-            None => return ptr::null_mut(),
-            Some(false) => return go_on_exposed(Call::GetMany, it, n, &patience),
-            Some(true) => {}
-        }
-        let first = get_patiently(it, &mut patience);
-        if first.is_null() {
-            return first;
-        }
         let list = py::PyList_New(0);
-        let mut left = most;
-        let mut next = Tried::Done(first);
-        while let Tried::Done(item) = next {
-            let failed = list.is_null() || py::PyList_Append(list, item) < 0;
-            py::Py_DECREF(item);
-            if failed {
-                py::Py_XDECREF(list);
-                return ptr::null_mut();
-            }
-            left -= 1;
-            next = if left > 0 { items::get(it) } else { Tried::Idle };
-        }
-        match next {
-            // No failure to compare but a Ctrl-C, say, that nobody will say again.
-            Tried::Raised if py::PyErr_ExceptionMatches(py::PyExc_Exception) == 0 => {
-                py::Py_DECREF(list);
-                return ptr::null_mut();
-            }
-            // There is something to show for it already: what is wrong will be said by the next call.
-            Tried::Raised => py::PyErr_Clear(),
-            Tried::Exposed => return go_on(it, list, left),
-            _ => {}
+        if !list.is_null() && !get_some(it, list, most, &mut patience) {
+            give_back(it, list);
+            py::Py_DECREF(list);
+            return ptr::null_mut();
         }
         list
     }
 }
 
-/// The queue has changed into exposed mode after the first items.
-unsafe fn go_on(it: Obj, list: Obj, left: isize) -> Obj {
-    // SAFETY: attached; `list` is a list of ours.
+/// Gets items into `list` until these are `most`, or there are no more; waits for the first one. False
+/// with an exception set if anything fails: then `list` has what was taken so far.
+unsafe fn get_some(it: Obj, list: Obj, most: isize, patience: &mut Patience) -> bool {
+    // SAFETY: attached; `it` is a queue and `list` a list of ours.
     unsafe {
-        let count = py::PyLong_FromSsize_t(left);
-        let rest = call(Call::GetMany, [it, count, py::Py_False(), crate::kit::ffi::none()]);
-        py::Py_XDECREF(count);
-        if rest.is_null() {
-            py::PyErr_Clear();
-            return list;
+        match find_out(it) {
+            None => return false,
+            Some(false) => return get_exposed(it, list, most, patience),
+            Some(true) => {}
         }
-        let end = py::PyList_GET_SIZE(list);
-        py::PyList_SetSlice(list, end, end, rest);
-        py::Py_DECREF(rest);
-        list
+        let first = get_patiently(it, patience);
+        let mut next = if first.is_null() { Tried::Raised } else { Tried::Done(first) };
+        while let Tried::Done(item) = next {
+            let failed = py::PyList_Append(list, item) < 0;
+            if failed {
+                items::give_back(it, item);
+            }
+            py::Py_DECREF(item);
+            next = match py::PyList_GET_SIZE(list) < most {
+                _ if failed => Tried::Raised,
+                true => items::get(it),
+                false => Tried::Idle,
+            };
+        }
+        match next {
+            Tried::Raised => false,
+            Tried::Exposed => get_exposed(it, list, most, patience),
+            _ => true,
+        }
+    }
+}
+
+/// [`get_some`] in exposed mode, in which the queue may have got after the first items.
+unsafe fn get_exposed(it: Obj, list: Obj, most: isize, patience: &Patience) -> bool {
+    // SAFETY: as `get_some`.
+    unsafe {
+        let pair = py::Py_BuildValue(c"On".as_ptr(), list, most);
+        if pair.is_null() {
+            return false;
+        }
+        let done = go_on_exposed(Call::GetMany, it, pair, patience);
+        py::Py_DECREF(pair);
+        py::Py_XDECREF(done);
+        !done.is_null()
+    }
+}
+
+/// Puts back what is in `list`, which were the next items until a moment ago, since the call that took
+/// them cannot return them. The exception that is set stays so.
+#[cold]
+unsafe fn give_back(it: Obj, list: Obj) {
+    // SAFETY: as `get_some`.
+    unsafe {
+        let exception = set_aside();
+        // The last first: each is the next item then.
+        let mut left = py::PyList_GET_SIZE(list);
+        while left > 0 && items::give_back(it, py::PyList_GET_ITEM(list, left - 1)) {
+            left -= 1;
+            py::PyList_SetSlice(list, left, left + 1, ptr::null_mut());
+        }
+        if left > 0 {
+            let done = call(Call::GiveBack, [it, list]);
+            if done.is_null() {
+                py::PyErr_WriteUnraisable(it);
+            }
+            py::Py_XDECREF(done);
+        }
+        put_back(exception);
     }
 }

@@ -3,7 +3,7 @@
 use super::exposed::{self, Call, call, expose};
 use super::items::{self, Tried};
 use super::limits::{Next, Patience, refuse_negative};
-use super::line::wait_in;
+use super::line::{Line, wait_in};
 use super::plain::{self, find_out, is_plain};
 use super::state::{Queue, let_go};
 use super::{EMPTY, FULL, SHUT_DOWN};
@@ -64,52 +64,8 @@ pub(super) unsafe extern "C-unwind" fn put_nowait(it: Obj, item: Obj) -> Obj {
 /// `put`, step by step.
 #[inline(never)]
 pub(super) unsafe fn put_patiently(it: Obj, item: Obj, patience: &mut Patience) -> Obj {
-    // SAFETY: attached; the caller holds references.
-    unsafe {
-        let queue = body::<Queue>(it);
-        let mut is_over = false;
-        match find_out(it) {
-            None => return ptr::null_mut(),
-            // A limit that cannot be is minded where one could have to wait.
-            Some(true) if queue.limit.load(Relaxed) != usize::MAX && !queue.is_shutdown.load(Relaxed) => {
-                match patience.is_negative() {
-                    None => return ptr::null_mut(),
-                    Some(true) => return refuse_negative(),
-                    Some(false) => {}
-                }
-            }
-            Some(_) => {}
-        }
-        loop {
-            match find_out(it) {
-                None => return ptr::null_mut(),
-                Some(false) => return go_on_exposed(Call::Put, it, item, patience),
-                Some(true) => {}
-            }
-            match items::put(it, item) {
-                Tried::Done(()) => return new_none(),
-                Tried::ShutDown => return raise_bare(&SHUT_DOWN),
-                Tried::Raised => return ptr::null_mut(),
-                Tried::Exposed => continue,
-                Tried::Idle => {}
-            }
-            if is_over || !patience.blocks {
-                return raise_bare(&FULL);
-            }
-            let limit = match patience.next() {
-                Next::Wait(limit) => limit,
-                Next::Raised => return ptr::null_mut(),
-                Next::Expose if expose(it) => continue,
-                Next::Expose => return ptr::null_mut(),
-            };
-            let idle = || queue.is_idle_for_putters();
-            match wait_in(&queue.putters, &queue.state, it, Kind::QueuePut, limit, &idle, &queue.len) {
-                Waited::Granted => {}
-                Waited::TimedOut => is_over = true,
-                Waited::Raised => return ptr::null_mut(),
-            }
-        }
-    }
+    // SAFETY: as the caller says.
+    unsafe { patiently(&PUT, it, item, patience) }
 }
 
 pub(super) unsafe extern "C-unwind" fn get(it: Obj, args: *const Obj, count: isize, keywords: Obj) -> Obj {
@@ -151,36 +107,76 @@ pub(super) unsafe extern "C-unwind" fn get_nowait(it: Obj, _: Obj) -> Obj {
 /// `get`, step by step.
 #[inline(never)]
 pub(super) unsafe fn get_patiently(it: Obj, patience: &mut Patience) -> Obj {
+    // SAFETY: as the caller says.
+    unsafe { patiently(&GET, it, ptr::null_mut(), patience) }
+}
+
+/// What `put` and `get` differ in.
+struct End {
+    /// Tries it; the item is null for `get`.
+    attempt: unsafe fn(Obj, Obj) -> Tried<Obj>,
+    /// Whether one could have to wait, as the queue is: then a limit that cannot be is minded.
+    may_wait: fn(&Queue) -> bool,
+    is_idle: fn(&Queue) -> bool,
+    line: fn(&Queue) -> &Line,
+    kind: Kind,
+    /// What is raised once the time is over.
+    in_vain: &'static Once,
+    exposed: Call,
+}
+
+static PUT: End = End {
+    // SAFETY: as the caller says.
+    attempt: |it, item| unsafe { items::put(it, item).map(|()| new_none()) },
+    may_wait: |queue| queue.limit.load(Relaxed) != usize::MAX && !queue.is_shutdown.load(Relaxed),
+    is_idle: Queue::is_idle_for_putters,
+    line: |queue| &queue.putters,
+    kind: Kind::QueuePut,
+    in_vain: &FULL,
+    exposed: Call::Put,
+};
+
+static GET: End = End {
+    // SAFETY: as the caller says.
+    attempt: |it, _| unsafe { items::get(it) },
+    may_wait: |queue| queue.len.load(Relaxed) > 0 || !queue.is_shutdown.load(Relaxed),
+    is_idle: Queue::is_idle_for_getters,
+    line: |queue| &queue.getters,
+    kind: Kind::QueueGet,
+    in_vain: &EMPTY,
+    exposed: Call::Get,
+};
+
+#[inline(always)]
+unsafe fn patiently(end: &'static End, it: Obj, item: Obj, patience: &mut Patience) -> Obj {
     // SAFETY: attached; the caller holds references.
     unsafe {
         let queue = body::<Queue>(it);
         let mut is_over = false;
         match find_out(it) {
             None => return ptr::null_mut(),
-            Some(true) if queue.len.load(Relaxed) > 0 || !queue.is_shutdown.load(Relaxed) => {
-                match patience.is_negative() {
-                    None => return ptr::null_mut(),
-                    Some(true) => return refuse_negative(),
-                    Some(false) => {}
-                }
-            }
+            Some(true) if (end.may_wait)(queue) => match patience.is_negative() {
+                None => return ptr::null_mut(),
+                Some(true) => return refuse_negative(),
+                Some(false) => {}
+            },
             Some(_) => {}
         }
         loop {
             match find_out(it) {
                 None => return ptr::null_mut(),
-                Some(false) => return go_on_exposed(Call::Get, it, ptr::null_mut(), patience),
+                Some(false) => return go_on_exposed(end.exposed, it, item, patience),
                 Some(true) => {}
             }
-            match items::get(it) {
-                Tried::Done(item) => return item,
+            match (end.attempt)(it, item) {
+                Tried::Done(result) => return result,
                 Tried::ShutDown => return raise_bare(&SHUT_DOWN),
                 Tried::Raised => return ptr::null_mut(),
                 Tried::Exposed => continue,
                 Tried::Idle => {}
             }
             if is_over || !patience.blocks {
-                return raise_bare(&EMPTY);
+                return raise_bare(end.in_vain);
             }
             let limit = match patience.next() {
                 Next::Wait(limit) => limit,
@@ -188,8 +184,8 @@ pub(super) unsafe fn get_patiently(it: Obj, patience: &mut Patience) -> Obj {
                 Next::Expose if expose(it) => continue,
                 Next::Expose => return ptr::null_mut(),
             };
-            let idle = || queue.is_idle_for_getters();
-            match wait_in(&queue.getters, &queue.state, it, Kind::QueueGet, limit, &idle, &queue.len) {
+            let idle = || (end.is_idle)(queue);
+            match wait_in((end.line)(queue), &queue.state, it, end.kind, limit, &idle, &queue.len) {
                 Waited::Granted => {}
                 Waited::TimedOut => is_over = true,
                 Waited::Raised => return ptr::null_mut(),

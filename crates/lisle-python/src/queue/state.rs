@@ -3,7 +3,6 @@
 use super::guard::Guarded;
 use super::line::Line;
 use crate::kit::{Body, Obj, py};
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::mem::ManuallyDrop;
@@ -143,49 +142,19 @@ pub(super) fn tidy(items: &mut VecDeque<Obj>) {
     }
 }
 
-/// How many queues deep [`let_go`] calls itself: a queue may be an item of a queue, and so on.
-const DEPTH: u32 = 32;
-
-thread_local! {
-    static DEEP: Cell<u32> = const { Cell::new(0) };
-    /// What the outermost call is left to do: a list of boxed lists, or null.
-    static LATER: Cell<*mut Vec<VecDeque<Obj>>> = const { Cell::new(ptr::null_mut()) };
-}
-
 /// Lets go of items.
 ///
 /// # Safety
 /// Attached; the references are owned.
 pub(super) unsafe fn let_go(items: VecDeque<Obj>) {
-    if items.is_empty() {
-        return;
-    }
-    let deep = DEEP.get();
-    if deep == DEPTH {
-        if LATER.get().is_null() {
-            LATER.set(Box::into_raw(Box::default()));
-        }
-        // SAFETY: this thread's, and used by nobody else while this pushes.
-        unsafe { (*LATER.get()).push(items) };
-        return;
-    }
-    DEEP.set(deep + 1);
-    let mut next = Some(ManuallyDrop::new(items));
     // Python code runs here, which can unwind: then the rest stays where it is.
-    while let Some(mut items) = next {
-        // SAFETY: as the caller says; each is dropped once, at its end.
-        unsafe {
-            while let Some(item) = items.pop_front() {
-                py::Py_DECREF(item);
-            }
-            ManuallyDrop::drop(&mut items);
-            next = match deep {
-                0 => LATER.get().as_mut().and_then(Vec::pop).map(ManuallyDrop::new),
-                _ => None,
-            };
-        }
+    let mut items = ManuallyDrop::new(items);
+    while let Some(item) = items.pop_front() {
+        // SAFETY: as the caller says.
+        unsafe { py::Py_DECREF(item) };
     }
-    DEEP.set(deep);
+    // SAFETY: dropped once, here.
+    unsafe { ManuallyDrop::drop(&mut items) };
 }
 
 /// Shows the collector all items.
