@@ -278,7 +278,7 @@ fn shutdown() {
     assert!(pending.is_cancelled());
     running.interrupt();
     pool.shutdown().unwrap();
-    assert_eq!(pool.pids(), [0_u32; 0]);
+    assert_eq!(pool.pids(), [0; 0]);
 }
 
 fn workers_end_with_a_killed_parent() {
