@@ -106,3 +106,8 @@ pub use park::wait::WaitError;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// Likewise those of the page on traces.
+#[cfg(all(doctest, feature = "watch"))]
+#[doc = include_str!("../../../docs/trace.md")]
+struct Traces;

@@ -47,6 +47,7 @@ pub(crate) struct Waiting {
     unfailing: bool,
     pub(crate) key: usize,
     /// The key, or what an embedder says that the object goes by.
+    #[cfg(all(feature = "watch", not(loom)))]
     pub(crate) object_key: usize,
     /// See [`Subject::identity`](super::Subject::identity).
     #[cfg(all(feature = "watch", not(loom)))]
@@ -126,6 +127,7 @@ fn waiting_in(queue: &Queue, key: usize, record: &Record) -> Option<Waiting> {
         interruptible: wait.interruptible,
         unfailing: wait.unfailing,
         key,
+        #[cfg(all(feature = "watch", not(loom)))]
         object_key: told.and_then(Told::key).unwrap_or(key),
         #[cfg(all(feature = "watch", not(loom)))]
         identity: told.map_or_else(|| wait.subject.identity(), Told::identity),
@@ -178,7 +180,7 @@ pub(super) fn look(me: &Shared, node: &Node, leave: &mut dyn FnMut(&Queue)) -> V
     let (steps, cycle, confidence) = match graph::search(me, &in_lot) {
         Found::Nothing => return Verdict::Nothing,
         // A thread that has ended releases nothing: that it still holds the lock is proof.
-        Found::Orphan(step) => (vec![step], 0, Confidence::Orphaned),
+        Found::Orphan(step) => (vec![*step], 0, Confidence::Orphaned),
         Found::Deadlock(Deadlock { steps, cycle }) => {
             let confidence = confidence(&steps);
             (steps, cycle, confidence)

@@ -29,7 +29,7 @@ pub(super) enum Found {
     Nothing,
     Deadlock(Deadlock),
     /// The thread waits for one that has ended.
-    Orphan(Step),
+    Orphan(Box<Step>),
 }
 
 pub(super) struct Deadlock {
@@ -62,7 +62,7 @@ pub(super) fn search(start: &Shared, look_up: LookUp<'_>) -> Found {
     }
     match (graph.orphan, graph.nodes.into_iter().next()) {
         (Some(owner), Some(node)) => {
-            Found::Orphan(Step { record: node.record, waiting: node.waiting, owner, others: Vec::new() })
+            Found::Orphan(Box::new(Step { record: node.record, waiting: node.waiting, owner, others: Vec::new() }))
         }
         _ => Found::Nothing,
     }

@@ -51,7 +51,12 @@ impl Ring {
     /// Writes an event. To be called by one thread only.
     #[inline]
     pub(super) fn write(&self, event: Words) {
-        let head = self.head.load(Ordering::Relaxed);
+        self.write_at(self.head.load(Ordering::Relaxed), event);
+    }
+
+    /// [`write`](Ring::write) by a thread that knows how many events there are.
+    #[inline]
+    fn write_at(&self, head: u64, event: Words) {
         // With the reader's fence: who finds a word of this event finds `head` to say that the slot is
         // being written again.
         fence(Ordering::Release);
@@ -161,7 +166,9 @@ mod model {
         loom::model(|| {
             let ring = Arc::new(Ring::new(2));
             let written = ring.clone();
-            let writer = loom::thread::spawn(move || (1..=3).for_each(|number| written.write([number; 3])));
+            // Its own look at `head` would hide the reader's from loom, which remembers one access.
+            let write = move |number: u64| written.write_at(number, [number + 1; 3]);
+            let writer = loom::thread::spawn(move || (0..3).for_each(write));
             let mut seen = 0;
             let first = check(&ring, 0, &mut seen);
             writer.join().unwrap();

@@ -119,6 +119,7 @@ impl<'a> Told<'a> {
     }
 
     /// See [`Tell::key`].
+    #[cfg(all(feature = "watch", not(loom)))]
     pub(super) fn key(&self) -> Option<usize> {
         self.tell.key()
     }

@@ -146,7 +146,7 @@ fn ring<'a>() -> Option<&'a Traced> {
 /// No ring yet, or one that is full of what may not have been read.
 #[cold]
 #[inline(never)]
-fn find_room<'a>(full: Option<&'a Traced>) -> Option<&'a Traced> {
+fn find_room(full: Option<&Traced>) -> Option<&Traced> {
     let mut capacity = SMALLEST;
     if let Some(traced) = full {
         let good_until = traced.read.load(Ordering::Acquire) + traced.ring.capacity() - 1;

@@ -4,13 +4,15 @@ use super::record::{Record, Shared};
 use super::wait::{Outcome, Wait};
 use std::time::Instant;
 
-pub(super) type Begun = ();
+pub(super) type Begun = Option<u64>;
 
 #[inline(always)]
-pub(super) fn begin(_: &Record, _: usize, _: &Wait<'_>, _: Instant) -> Begun {}
+pub(super) fn begin(_: &Record, _: usize, _: &Wait<'_>, _: Instant) -> Begun {
+    None
+}
 
 #[inline(always)]
-pub(super) fn end(_: &Record, _: usize, _: &Wait<'_>, _: [Instant; 2], _: &Outcome, (): Begun) {}
+pub(super) fn end(_: &Record, _: usize, _: &Wait<'_>, _: [Instant; 2], _: &Outcome, _: Begun) {}
 
 #[inline(always)]
 pub(super) fn wake<'a>(_: impl Iterator<Item = &'a Shared>) {}

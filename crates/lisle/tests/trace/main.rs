@@ -310,7 +310,6 @@ fn a_trace_is_written_as_it_was() {
             ],
             dropped: 12,
             last: true,
-            ..Trace::default()
         },
     ];
     let mut writer = Writer::new(Vec::new(), 4000, "test <1>").unwrap();
