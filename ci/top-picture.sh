@@ -11,8 +11,10 @@ tmux=(tmux -S "$work/tmux" -f /dev/null)
 program=
 trap '"${tmux[@]}" kill-server || true; kill "$program" || true; rm -r "$work"' EXIT
 
-LISLE_AGENT=1 target/debug/examples/knots timed-two-locks >"$work/out" 2>/dev/null &
+mkfifo "$work/stdin"
+LISLE_AGENT=1 target/debug/examples/knots timed-two-locks <"$work/stdin" >"$work/out" 2>/dev/null &
 program=$!
+exec 3>"$work/stdin" # at whose end it ends
 until grep -q ready "$work/out" 2>/dev/null; do sleep 0.1; done
 "${tmux[@]}" new-session -d -x 100 -y 26 "target/debug/lisle top $program"
 "${tmux[@]}" set-option -g status off

@@ -1,9 +1,11 @@
-//! Text of the watched program, made harmless for a terminal, and cut to fit.
+//! Text of the watched program, made harmless for a terminal's columns, and cut to fit.
 //!
 //! A thread may have any name: with escapes that clear the terminal or set its title, with characters that turn
-//! the direction of a line, that hide, or that stack up. What is not plainly to be seen is written as its escape.
+//! the direction of a line, that hide, or that stack up. [`lisle::watch::Harmless`] sees to those that act; here
+//! all is written as its escape that has no place of its own in a line of columns.
 #![forbid(unsafe_code)]
 
+use lisle::watch::is_harmful;
 use std::borrow::Cow;
 use unicode_width::UnicodeWidthChar;
 
@@ -23,7 +25,7 @@ pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len());
     let mut room = 0;
     for c in text.chars().filter(|c| !('\u{fe00}'..='\u{fe0f}').contains(c)) {
-        let is_plain = matches!(c, '\'' | '"' | '\\') || c.escape_debug().len() == 1;
+        let is_plain = !is_harmful(c) && (matches!(c, '\'' | '"' | '\\') || c.escape_debug().len() == 1);
         match c.width() {
             Some(1..) if is_plain => {
                 out.push(c);
@@ -139,7 +141,7 @@ mod tests {
         for c in (0..=0x10_ffff).filter_map(char::from_u32) {
             let text = String::from_iter(['a', c]);
             for kept in harmless(&text).chars() {
-                assert!(!kept.is_control(), "{c:?} leaves {kept:?}");
+                assert!(!is_harmful(kept), "{c:?} leaves {kept:?}");
                 assert!(kept.escape_debug().len() == 1 || continues_a_letter(kept) || "'\"\\".contains(kept), "{c:?}");
             }
         }
@@ -156,7 +158,8 @@ mod tests {
         assert_eq!(fit("線程線程", 6), "線程…");
         assert_eq!(fit("a\u{1b}b", 5), "a\\u{…");
         assert_eq!(fit_end("src/bank.rs:31:20", 12), "…nk.rs:31:20");
-        assert_eq!(fit_end("src/線.rs:1", 8), "….rs:1");
+        assert_eq!(fit_end("src/線.rs:1", 8), "…線.rs:1");
+        assert_eq!(fit_end("src/線.rs:1", 7), "….rs:1");
         assert_eq!(fit_end("xe\u{301}\u{301}", 1), "…");
         assert_eq!(fit_end("xxe\u{301}\u{301}", 2), "…e\u{301}\u{301}");
         for columns in 0..40 {

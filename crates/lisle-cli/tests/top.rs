@@ -23,7 +23,12 @@ struct Program(Child);
 impl Program {
     fn start() -> Program {
         let mut command = Command::new(example("knots"));
-        command.arg("timed-two-locks").env("LISLE_AGENT", "1").stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .arg("timed-two-locks")
+            .env("LISLE_AGENT", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         let mut child = command.spawn().expect("the example runs");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

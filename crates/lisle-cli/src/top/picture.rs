@@ -138,13 +138,13 @@ impl Picture {
         self.threads.iter().filter_map(|row| row.cpu).reduce(|sum, cpu| sum + cpu)
     }
 
-    /// How many reports hold now, of each confidence: deadlocks, suspicions, orphaned locks.
-    pub(super) fn alarms(&self) -> [usize; 3] {
-        let now = |standing| {
-            let reports = self.reports.iter().filter(|row| row.now);
-            reports.filter(|row| Standing::in_report(row.report.confidence) == standing).count()
+    /// How many of these reports there are: deadlocks, suspicions, orphaned locks.
+    pub(super) fn count(&self, which: impl Fn(&ReportRow) -> bool) -> [usize; 3] {
+        let of = |standing| {
+            let of = |row: &&ReportRow| Standing::in_report(row.report.confidence) == standing;
+            self.reports.iter().filter(of).filter(|row| which(row)).count()
         };
-        [Standing::Deadlock, Standing::Suspect, Standing::Orphaned].map(now)
+        [Standing::Deadlock, Standing::Suspect, Standing::Orphaned].map(of)
     }
 
     /// Threads have names only while they are there, and reports outlive them.

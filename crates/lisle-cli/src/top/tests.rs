@@ -182,6 +182,19 @@ fn screens_of_what_is_old() {
 }
 
 #[test]
+fn one_is_reminded_of_a_deadlock_that_was_ended_at_once() {
+    let mut snapshot = testing::healthy();
+    snapshot.past_reports = testing::deadlock().past_reports;
+    snapshot.past_reports[0].age_us = 3_200_000;
+    let mut model = model([snapshot.clone()]);
+    let screen = text(&mut model, (80, 24));
+    assert!(screen.contains("\n 1 deadlock found 3.2 s ago, and over: key 3 shows more\n"), "{screen}");
+    snapshot.past_reports[0].age_us = 61_000_000;
+    model.take(Ok(snapshot));
+    assert!(!text(&mut model, (80, 24)).contains("1 deadlock"));
+}
+
+#[test]
 fn versions_that_differ_are_named() {
     let mut model = model([testing::healthy()]);
     model.note = Some("process 4242 has lisle 9.0".into());

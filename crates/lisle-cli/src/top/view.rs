@@ -4,7 +4,7 @@
 use super::list::{Column, List, columns};
 use super::model::{Model, Pane};
 use super::page::Page;
-use super::picture::Standing;
+use super::picture::{ReportRow, Standing};
 use super::writing::Writing;
 use crate::harmless::{fit, fit_end, harmless, width};
 use crate::human::{self, time};
@@ -16,6 +16,9 @@ use std::time::Duration;
 
 /// Terminals lower than this have room for the table alone, and for what is wrong.
 const LOW: u16 = 10;
+
+/// How long one is reminded of what is over.
+const LATELY: Duration = Duration::from_secs(60);
 
 /// Where everything is.
 pub(super) struct Areas {
@@ -140,7 +143,10 @@ struct Notice {
 
 /// What is wrong, the worst first.
 fn notices(model: &Model) -> Vec<Notice> {
-    let alarm = alarm(model).map(|texts| Notice { style: model.look.alarm(), texts });
+    let alarm = match alarm(model) {
+        Some(texts) => Some(Notice { style: model.look.alarm(), texts }),
+        None => lately(model).map(|texts| Notice { style: model.look.notice(), texts }),
+    };
     let state = state(model).map(|texts| Notice { style: model.look.notice(), texts });
     let note = model.note.iter().map(|note| Notice { style: model.look.quiet(), texts: vec![sentence(note)] });
     alarm.into_iter().chain(state).chain(note).collect()
@@ -148,13 +154,30 @@ fn notices(model: &Model) -> Vec<Notice> {
 
 /// What is wrong with the program.
 fn alarm(model: &Model) -> Option<Vec<String>> {
+    let text = counted(model.picture.as_ref()?.count(|row| row.now))?;
+    Some(vec![format!("{text}{}", hint(model)), text])
+}
+
+/// What was wrong with it a moment ago: a deadlock is over as soon as a wait is failed for it.
+fn lately(model: &Model) -> Option<Vec<String>> {
+    let picture = model.picture.as_ref()?;
+    let is_late = |row: &ReportRow| !row.now && row.report.age_us < LATELY.as_micros() as u64;
+    let text = counted(picture.count(is_late))?;
+    let ages = picture.reports.iter().filter(|row| is_late(row)).map(|row| row.report.age_us);
+    let ago = time(ages.min()?);
+    Some(vec![format!("{text} found {ago} ago, and over{}", hint(model)), format!("{text} {ago} ago")])
+}
+
+/// `1 deadlock, 2 orphaned locks`; none if there is none.
+fn counted(reports: [usize; 3]) -> Option<String> {
     let words = ["deadlock", "suspected deadlock", "orphaned lock"];
-    let alarms = model.picture.as_ref()?.alarms().into_iter().zip(words).filter(|(n, _)| *n > 0);
-    let alarms: Vec<String> = alarms.map(|(n, what)| human::count(n, what)).collect();
-    (!alarms.is_empty()).then_some(())?;
-    let hint = if model.pane == Pane::Reports { "" } else { ": key 3 shows more" };
-    let text = alarms.join(", ");
-    Some(vec![format!("{text}{hint}"), text])
+    let found = reports.into_iter().zip(words).filter(|(n, _)| *n > 0);
+    let found: Vec<String> = found.map(|(n, what)| human::count(n, what)).collect();
+    (!found.is_empty()).then(|| found.join(", "))
+}
+
+fn hint(model: &Model) -> &'static str {
+    if model.pane == Pane::Reports { "" } else { ": key 3 shows more" }
 }
 
 /// Why one does not see the program as it is now.

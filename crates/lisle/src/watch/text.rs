@@ -38,7 +38,7 @@ impl<'a> Harmless<'a> {
 /// Whether a character does more to a terminal than to stand there: controls, breaks of lines, and those that turn
 /// the direction of writing.
 pub fn is_harmful(char: char) -> bool {
-    let turns = matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns = matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || matches!(char, '\u{2028}' | '\u{2029}') || char.is_control()
 }
 
@@ -212,8 +212,8 @@ mod tests {
 
     #[test]
     fn escapes_do_not_reach_a_terminal() {
-        let text = "a\x1b[31m\u{202e}b\n\u{9b}c ü 线";
-        assert_eq!(Harmless::new(text).to_string(), "a\\u{1b}[31m\\u{202e}b\\n\\u{9b}c ü 线");
+        let text = "a\x1b[31m\u{202e}b\u{61c}\n\u{9b}c ü 线";
+        assert_eq!(Harmless::new(text).to_string(), "a\\u{1b}[31m\\u{202e}b\\u{61c}\\n\\u{9b}c ü 线");
         assert_eq!(Harmless::lines("a\nb\t").to_string(), "a\nb\\t");
         let thread = Thread { name: text.into(), ..Thread::default() };
         assert!(!thread.to_string().contains('\x1b'), "{thread}");
