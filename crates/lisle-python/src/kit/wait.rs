@@ -196,7 +196,7 @@ pub(crate) unsafe fn attach(state: *mut py::PyThreadState) {
     }
 }
 
-fn is_finalizing() -> bool {
+pub(crate) fn is_finalizing() -> bool {
     // SAFETY: may be asked at any time.
     unsafe {
         #[cfg(Py_3_13)]

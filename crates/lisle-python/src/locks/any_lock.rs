@@ -157,7 +157,7 @@ impl AnyLock {
         unsafe {
             let free = match self.kind {
                 Kind::Lock => embed::try_acquire(&body::<Lock>(self.object).raw, place::of_take()),
-                Kind::RLock => body::<RLock>(self.object).raw.try_acquire(place::of_take()),
+                Kind::RLock => body::<RLock>(self.object).raw.try_acquire(|| place::of_take()),
                 Kind::Other { .. } => return call(self.object, &NAMES.enter),
             };
             if free {

@@ -81,10 +81,11 @@ impl Holds for RLock {
     unsafe fn take(lock: Obj, limit: Limit) -> Waited {
         // SAFETY: the caller holds a reference to the lock.
         unsafe {
-            let (raw, at) = (&body::<RLock>(lock).raw, place::of_take());
-            if raw.try_acquire(at) {
+            let raw = &body::<RLock>(lock).raw;
+            if raw.try_acquire(|| place::of_take()) {
                 return Waited::Granted;
             }
+            let at = place::of_take();
             wait(Described { object: lock, describe: name::describe::<RLock> }, limit, &mut |deadline| {
                 raw.acquire(deadline, at)
             })
@@ -149,8 +150,9 @@ pub(super) unsafe extern "C-unwind" fn acquire_restore(lock: Obj, state: Obj) ->
         if depth == u64::MAX && !py::PyErr_Occurred().is_null() {
             return ptr::null_mut();
         }
-        let (raw, at) = (&body::<RLock>(lock).raw, place::of_take());
-        if !raw.try_acquire(at) {
+        let raw = &body::<RLock>(lock).raw;
+        if !raw.try_acquire(|| place::of_take()) {
+            let at = place::of_take();
             wait_deaf(Described { object: lock, describe: name::describe::<RLock> }, &mut || raw.acquire(None, at));
         }
         raw.set_depth(depth as u32);

@@ -11,7 +11,7 @@ mod frames;
 mod service;
 
 use crate::kit::ffi::{Obj, new_none, new_ref, new_str, none, py, raise_text, unwinding};
-use crate::kit::wait::away;
+use crate::kit::wait::{away, is_finalizing};
 use crate::kit::{Once, place};
 use frames::Frames;
 use lisle::embed::{self, Waiting};
@@ -109,6 +109,9 @@ fn told_within(limit: Duration) -> Result<Vec<(u32, Vec<wire::Frame>)>, String> 
     let waiting = Waiting { deadline, interruptible: false, ..Waiting::new(Kind::Event) };
     while !is_told() {
         if embed::park(answers(post), &waiting, || !is_told()).is_err() && !is_told() {
+            if is_finalizing() {
+                return Err("the interpreter is ending".into());
+            }
             return Err(format!(
                 "the interpreter did not answer within {} ms; something that it calls may keep its lock",
                 limit.as_millis()

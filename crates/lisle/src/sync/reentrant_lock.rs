@@ -44,10 +44,10 @@ impl ReentrantLock {
         held
     }
 
-    /// Takes it if nobody else holds it; `at` says where.
+    /// Takes it if nobody else holds it; `at` says where, and is asked only if it is not taken again.
     #[inline(always)]
-    pub fn try_acquire(&self, at: Place) -> bool {
-        self.try_acquire_at(at.into())
+    pub fn try_acquire(&self, at: impl FnOnce() -> Place) -> bool {
+        self.take_again() || self.raw.try_lock(at().into())
     }
 
     #[inline(always)]
