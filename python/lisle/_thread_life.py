@@ -1,6 +1,7 @@
 """A thread's start, end and join: methods of `lisle.threading.Thread`, and of the standard Thread when
 the drop-ins are installed."""
 
+import os as _os
 import sys as _sys
 import threading as _threading
 from sys import is_finalizing as _is_finalizing
@@ -15,10 +16,6 @@ _stock_bootstrap_inner = _stock._bootstrap_inner
 
 # Since 3.13 the one who starts a thread knows its ident and can join it before it has begun.
 _NEED_NOT_WAIT = _sys.version_info >= (3, 13)
-# Without a GIL, a thread enters itself in a table of the interpreter's before anything could stop it
-# (`_Py_brc_init_thread`): the child of a fork in just that moment crashes. Who starts a thread and then forks is
-# spared that, as in the standard library.
-_MAY_BREAK_FORKS = "t" in _sys.abiflags
 _FIRST_STEPS = ("_bootstrap", "_bootstrap_inner")
 
 
@@ -33,6 +30,23 @@ class _Limbo(dict):
 if _NEED_NOT_WAIT:
     with _threading._active_limbo_lock:
         _threading._limbo = _Limbo(_threading._limbo)
+
+
+# The `Finish`es of threads that were started and have not begun; without a GIL only.
+_on_their_way = {}
+
+
+def _wait_for_those_on_their_way():
+    if not _is_finalizing():  # then they never begin
+        for finish in tuple(_on_their_way):
+            finish.wait_begun()
+
+
+# Without a GIL, a thread enters itself in a table of the interpreter's before anything could stop it
+# (`_Py_brc_init_thread`): the child of a fork in just that moment crashes. So forks wait until it is past that.
+_ARE_SEEN_BY_FORKS = _NEED_NOT_WAIT and "t" in _sys.abiflags
+if _ARE_SEEN_BY_FORKS:
+    _os.register_at_fork(before=_wait_for_those_on_their_way, after_in_child=_on_their_way.clear)
 
 
 def start(self):
@@ -56,19 +70,20 @@ def start(self):
         finish.comes = True
         started._set_by_next_wait(True)
         try:
+            if _ARE_SEEN_BY_FORKS:
+                _on_their_way[finish] = None
             _stock_start(self)
         except BaseException:
             # It may have begun all the same: a signal's handler can raise at any point.
             started._set_by_next_wait(False)
             finish.comes = False
+            _on_their_way.pop(finish, None)
             raise
         self._ident = ident = self._handle.ident
         # Who has started a thread finds it in `_active`, as the wait used to see to.
         with _threading._active_limbo_lock:
             if _threading._limbo.pop(self, None) is not None:
                 _threading._active[ident] = self
-        if _MAY_BREAK_FORKS:
-            finish.wait_begun()
     else:
         _stock_start(self)
 
@@ -78,6 +93,7 @@ def bootstrap_inner(self):
     if finish is not None:
         self._set_native_id()
         finish.begin(self._name)
+        _on_their_way.pop(finish, None)
     _stock_bootstrap_inner(self)
 
 

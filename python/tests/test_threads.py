@@ -8,6 +8,7 @@ import pytest
 from conftest import LONG, run, until
 
 from lisle import threading
+from lisle._lisle import Finish
 
 
 def test_who_has_started_a_thread_finds_it_listed_once():
@@ -246,6 +247,15 @@ for _ in range(20):
     assert os.waitpid(child, 0)[1] == 0
 """
     )
+
+
+def test_who_waits_for_a_thread_to_begin_is_told_if_it_does_not(in_thread):
+    finish = Finish()
+    finish.comes = True
+    waiter = in_thread(finish.wait_begun)
+    finish.comes = False
+    waiter.outcome()
+    assert not finish.comes
 
 
 @pytest.mark.parametrize("module", ["lisle.threading as threading", "threading"])

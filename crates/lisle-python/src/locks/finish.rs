@@ -22,8 +22,6 @@ use std::sync::{Arc, OnceLock};
 
 struct Finish {
     life: Arc<Life>,
-    /// Whether it is certain that the thread says so when it begins, if it has not yet.
-    comes: AtomicBool,
 }
 
 impl Body for Finish {}
@@ -36,6 +34,8 @@ impl Body for Finish {}
 ///
 /// Joiners wait at its address, those who want to see it begin one byte further.
 struct Life {
+    /// Whether it is certain that the thread says so when it begins, if it has not yet.
+    comes: AtomicBool,
     thread: OnceLock<Thread>,
     ended: AtomicBool,
 }
@@ -67,6 +67,10 @@ impl Life {
         self.thread.get().is_some()
     }
 
+    fn comes(&self) -> bool {
+        self.comes.load(Ordering::SeqCst) || self.has_begun()
+    }
+
     fn has_ended(&self) -> bool {
         self.ended.load(Ordering::SeqCst) || self.thread.get().is_some_and(Thread::is_finished)
     }
@@ -93,15 +97,19 @@ pub(crate) fn class() -> Obj {
         .with_slot(py::Py_tp_new, new as *mut c_void)
         .one_arg(c"begin", begin, c"Called by the thread when it begins, with its name.")
         .getter(c"comes", comes, Some(set_comes), c"Whether the thread has begun, or is certain to.")
-        .no_args(c"wait_begun", wait_begun, c"Waits until the thread has begun.")
+        .no_args(
+            c"wait_begun",
+            wait_begun,
+            c"Waits until the thread has begun, or it is no longer certain that it will.",
+        )
         .one_arg(c"wait", wait_, c"Waits for the end, at most so many seconds; None is for ever. True if it has come.")
         .make(ptr::null_mut())
 }
 
 unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, _: Obj, _: Obj) -> Obj {
-    let life = Life { thread: OnceLock::new(), ended: AtomicBool::new(false) };
+    let life = Life { comes: AtomicBool::new(false), thread: OnceLock::new(), ended: AtomicBool::new(false) };
     // SAFETY: attached.
-    unsafe { instance(class, Finish { life: Arc::new(life), comes: AtomicBool::new(false) }) }
+    unsafe { instance(class, Finish { life: Arc::new(life) }) }
 }
 
 unsafe extern "C-unwind" fn begin(finish: Obj, name: Obj) -> Obj {
@@ -122,15 +130,19 @@ unsafe extern "C-unwind" fn begin(finish: Obj, name: Obj) -> Obj {
 
 unsafe extern "C-unwind" fn comes(finish: Obj, _: *mut c_void) -> Obj {
     // SAFETY: a getter's arguments.
-    unsafe {
-        let it = body::<Finish>(finish);
-        new_bool(it.comes.load(Ordering::Relaxed) || it.life.has_begun())
-    }
+    unsafe { new_bool(body::<Finish>(finish).life.comes()) }
 }
 
 unsafe extern "C-unwind" fn set_comes(finish: Obj, value: Obj, _: *mut c_void) -> c_int {
     // SAFETY: a setter's arguments.
-    unsafe { body::<Finish>(finish).comes.store(value == py::Py_True(), Ordering::Relaxed) };
+    unsafe {
+        let life = &body::<Finish>(finish).life;
+        let comes = value == py::Py_True();
+        life.comes.store(comes, Ordering::SeqCst);
+        if !comes {
+            embed::unpark(life.begin_key(), usize::MAX);
+        }
+    }
     0
 }
 
@@ -163,7 +175,9 @@ unsafe fn wait_at(finish: Obj, key: usize, limit: Limit, done: impl Fn(&Life) ->
 
 unsafe extern "C-unwind" fn wait_begun(finish: Obj, _: Obj) -> Obj {
     // SAFETY: a method's arguments.
-    unsafe { wait_at(finish, body::<Finish>(finish).life.begin_key(), Limit::Never, Life::has_begun) }
+    unsafe {
+        wait_at(finish, body::<Finish>(finish).life.begin_key(), Limit::Never, |life| life.has_begun() || !life.comes())
+    }
 }
 
 unsafe extern "C-unwind" fn wait_(finish: Obj, timeout: Obj) -> Obj {
