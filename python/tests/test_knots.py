@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT, Program, command, dump_of, run
 
 PROGRAM = ROOT / "examples" / "knots.py"
 SOURCE = PROGRAM.read_text().splitlines()
@@ -78,6 +78,18 @@ def test_two_locks():
     words += [f"in a call at {at('transfer', 'with b:')}", f"in a call at {at('audit', 'a.acquire()')}"]
     assert_told(text, "Found 1 suspected deadlock", *words)
     assert_told(report["text"], *words)
+
+
+def test_two_locks_from_outside():
+    """What `python -m lisle` says of itself when it is sent SIGQUIT, and the program `lisle` of it."""
+    lines = [at("transfer", "with a:"), at("audit", "b.acquire()")]
+    words = ['thread "transfer"', 'thread "audit"', '"account a"', '"account b"', *(f"taken at {line}" for line in lines)]
+    with Program("-m", "lisle", "--watch", str(PROGRAM), "two-locks") as program:
+        for text in (program.dump_with_frames(), dump_of(program)):
+            assert_told(text, "Found 1 suspected deadlock", *words)
+        now = json.loads(command("dump", "--json", program.pid).stdout)
+        owners = [owner for thread in now["threads"] if thread["wait"] for owner in thread["wait"]["owners"]]
+        assert sorted(owner["taken_at"].split(" in ")[0] + " in " for owner in owners) == sorted(lines)
 
 
 def test_three_locks():

@@ -10,7 +10,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from conftest import LONG, Waiter, run, until
+from conftest import LONG, Program, Waiter, command, dump_of, run, until
 
 import lisle
 from lisle import threading, watch
@@ -21,64 +21,6 @@ def gate():
     print("ready", flush=True)
     threading.Event().wait()
 """
-
-
-class Program:
-    """One that runs until the end of the `with`. It has said that it is ready."""
-
-    def __init__(self, *args, env=None):
-        self.process = subprocess.Popen(
-            [sys.executable, *args],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **(env or {})},
-        )
-
-    def __enter__(self):
-        assert self.process.stdout.readline() == "ready\n", self.process.communicate(timeout=LONG)
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.communicate()
-
-    @property
-    def pid(self):
-        return self.process.pid
-
-    def kill(self, number):
-        self.process.send_signal(number)
-
-    def dump(self):
-        """What it prints after SIGQUIT."""
-        self.kill(signal.SIGQUIT)
-        return self.read_until("Found ")
-
-    def dump_with_frames(self):
-        while "no frames" in (text := self.dump()):
-            pass  # the machine is busy
-        return text
-
-    def read_until(self, word):
-        text = ""
-        for line in self.process.stderr:
-            text += line
-            if line.startswith(word):
-                return text
-        raise AssertionError(f"it has ended, with this:\n{text}")
-
-
-def command(*args, check=True, env=None):
-    """The program `lisle`."""
-    return run("-m", "lisle._command", *map(str, args), check=check, env=env)
-
-
-def dump_of(program):
-    """What `lisle dump` says, with frames."""
-    while "no frames" in (text := command("dump", program.pid).stdout):
-        pass
-    return text
 
 
 def thread_of(snapshot, name):
