@@ -11,7 +11,7 @@ use lisle::watch::{Counting, Reader};
 
 use crate::cores::Cores;
 use crate::harness::Role::Lisle;
-use crate::harness::{Case, Figure, Goal, Unit};
+use crate::harness::{Case, Figure, Goal, Unit, together, work};
 use crate::load::thread_time;
 
 /// How many waits each of the two threads makes in a batch, and how many batches of each kind a round has.
@@ -19,35 +19,65 @@ const WAITS: u64 = 4_000;
 const BATCHES: usize = 15;
 
 pub(crate) fn cases() -> Vec<Case> {
-    let figures = [
+    let case = |figures: [Figure; 3]| Case::of("watch", figures).at_most(15);
+    let each = [
         Figure::new("a wait and a wake-up, nobody watches", Unit::Nanos, Goal::None),
-        Figure::new("counting, on top for each wait", Unit::Nanos, Goal::None),
-        Figure::new("counting, times the time without", Unit::Plain, Goal::AtMost(1.01)),
-        Figure::new("tracing, on top for each event", Unit::Nanos, Goal::AtMost(60.0)),
+        Figure::new("the same, counted: on top for each wait", Unit::Nanos, Goal::None),
+        Figure::new("the same, traced: on top for each event", Unit::Nanos, Goal::AtMost(60.0)),
     ];
-    // One core: what two threads on two cores take is by chance, more than anything.
-    let case = Case::of("watch", figures).at_most(15).on(Cores::One);
-    vec![case.measured(Lisle, "lisle", |_| round())]
+    let load = [
+        Figure::new("two threads with a lock at full load, nobody watches", Unit::Nanos, Goal::None),
+        Figure::new("the same, counted: times that", Unit::Plain, Goal::AtMost(1.01)),
+        Figure::new("the same, traced: times that", Unit::Plain, Goal::None),
+    ];
+    vec![
+        // One core: what two threads on two cores take is by chance, more than anything.
+        case(each).on(Cores::One).measured(Lisle, "lisle", |_| {
+            let (plain, counted, traced, events) = round(waits);
+            // Those that came while it was measured: half, since the warm-up is as long.
+            let for_each_event = (traced - plain) * 2.0 * WAITS as f64 / (events / 2.0);
+            vec![plain, counted - plain, for_each_event]
+        }),
+        case(load).measured(Lisle, "lisle", |_| {
+            let (plain, counted, traced, _) = round(shared_lock);
+            vec![plain, counted / plain, traced / plain]
+        }),
+    ]
 }
 
-/// All three ways in turn, again and again: what the machine does meanwhile does it to all of them.
-fn round() -> Vec<f64> {
-    let (mut plain, mut counted, mut traced) = (Vec::new(), Vec::new(), Vec::new());
+/// The median of all three ways, and how many events there were. They are run in turn, again and again: what the
+/// machine does meanwhile it does to all of them.
+fn round(run: fn() -> f64) -> (f64, f64, f64, f64) {
+    let mut all = [const { Vec::new() }; 4];
     for _ in 0..BATCHES {
-        let alone = waits();
-        let with_counts = {
+        let plain = run();
+        let counted = {
             let _counting = Counting::start();
-            waits()
+            run()
         };
-        let (with_events, events) = trace(waits);
-        // Those that came while it was measured: half, since the warm-up is as long.
-        let events = events as f64 / 2.0;
-        plain.push(alone);
-        counted.push(with_counts - alone);
-        traced.push((with_events - alone) * 2.0 * WAITS as f64 / events);
+        let (traced, events) = trace(run);
+        for (samples, sample) in all.iter_mut().zip([plain, counted, traced, events as f64]) {
+            samples.push(sample);
+        }
     }
-    let [plain, counted, traced] = [plain, counted, traced].map(median);
-    vec![plain, counted, (plain + counted) / plain, traced]
+    let [plain, counted, traced, events] = all.map(median);
+    (plain, counted, traced, events)
+}
+
+/// The processor time, in nanoseconds, for each time that one of two threads has had a lock, with a microsecond of
+/// work in between.
+fn shared_lock() -> f64 {
+    const TIMES: u64 = 10_000;
+    let (lock, nanos) = (Mutex::new(0_u64), AtomicU64::new(0));
+    together(2, |_| {
+        let before = thread_time();
+        for _ in 0..TIMES {
+            *lock.lock() += 1;
+            work(1_000.0);
+        }
+        nanos.fetch_add((thread_time() - before).as_nanos() as u64, Relaxed);
+    });
+    nanos.into_inner() as f64 / (2 * TIMES) as f64
 }
 
 /// The processor time, in nanoseconds, for each of the waits of two threads that take turns, with what wakes

@@ -20,7 +20,7 @@ const REMEMBERED: usize = 256;
 /// Among how many the one to go is chosen.
 const TRIED: usize = 16;
 
-/// The number of all objects that have lost their place together.
+/// The number of all objects together that have lost their place, or are not listed.
 pub(crate) const OTHERS: u32 = 0;
 
 /// Which object it is.
@@ -198,9 +198,9 @@ impl Table {
     }
 }
 
-/// All of them, in no order; those that have lost their place as one.
-pub(crate) fn read() -> Vec<Seen> {
-    let (mut all, mut others) = (Vec::new(), Counts::default());
+/// The `most` that have been waited for longest and those that `keep` names, in no order; all others as one.
+pub(crate) fn read(most: usize, keep: impl Fn(usize, Kind) -> bool) -> Vec<Seen> {
+    let (mut all, mut others) = (Vec::<Seen>::new(), Counts::default());
     for shard in &TABLES {
         let table = shard.0.lock();
         others.add(table.others);
@@ -215,9 +215,22 @@ pub(crate) fn read() -> Vec<Seen> {
             length: entry.length,
         }));
     }
+    if all.len() > most {
+        all.select_nth_unstable_by_key(most, |seen| std::cmp::Reverse(seen.total_ns));
+        let mut rest = all.split_off(most);
+        rest.retain(|seen| {
+            let kept = seen.kind.is_some_and(|kind| keep(seen.key, kind));
+            if !kept {
+                let &Seen { waits, total_ns, longest_ns, .. } = seen;
+                others.add(Counts { waits, total_ns, longest_ns });
+            }
+            kept
+        });
+        all.append(&mut rest);
+    }
     if others.waits > 0 {
         let Counts { waits, total_ns, longest_ns } = others;
-        let words = "that there was no room for".into();
+        let words = "that are not listed".into();
         all.push(Seen { id: OTHERS, key: 0, kind: None, words, waits, total_ns, longest_ns, length: None });
     }
     all
@@ -285,6 +298,25 @@ mod tests {
         assert_ne!(second, first);
         assert_eq!((table.entries.len(), table.gone.len()), (1, 1));
         assert_eq!((first % SHARDS as u32, second % SHARDS as u32), (7, 7));
+    }
+
+    #[test]
+    fn what_is_not_listed_is_in_the_sum() {
+        // Other tests count nothing.
+        let thing = |key| Thing { key, kind: Kind::Barrier, identity: 0, words: &|| "of a test".into() };
+        (1..=100).for_each(|key| drop(note(&thing(key), key as u64, None)));
+        let seen = read(10, |key, kind| kind == Kind::Barrier && key == 5);
+        let mut keys: Vec<usize> = seen.iter().map(|seen| seen.key).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, [0, 5, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100]);
+        assert_eq!(seen.iter().map(|seen| seen.waits).sum::<u64>(), 100);
+        assert_eq!(seen.iter().map(|seen| seen.total_ns).sum::<u64>(), 5050);
+        let others = seen.iter().find(|seen| seen.kind.is_none()).expect("89 are not listed");
+        assert_eq!((others.id, others.waits, others.longest_ns), (OTHERS, 89, 90));
+        let id = note(&thing(7), 0, None);
+        assert_eq!(words_of([id, OTHERS, id + SHARDS as u32 * 1000]).len(), 1);
+        clear();
+        assert!(words_of([id]).is_empty());
     }
 
     #[test]

@@ -161,9 +161,15 @@ fn wait_of(waiting: &Waiting, now: Instant, names: &mut Names) -> Wait {
     }
 }
 
+/// How many objects are listed, of those that nobody waits for now.
+const MOST_OBJECTS: usize = 1_000;
+
 /// What somebody waits for now, or has waited for since waits are counted.
 fn objects(threads: &[Seen]) -> Vec<Object> {
-    let counted = objects::read().into_iter().map(|seen| {
+    let program = threads.iter().filter(|seen| !seen.record.is_service());
+    let waits: Vec<&Waiting> = program.filter_map(|seen| seen.waiting.as_ref()).collect();
+    let wanted: HashSet<(usize, Kind)> = waits.iter().map(|waiting| (waiting.object_key, waiting.kind)).collect();
+    let counted = objects::read(MOST_OBJECTS, |key, kind| wanted.contains(&(key, kind))).into_iter().map(|seen| {
         let object = Object {
             id: seen.id,
             key: seen.key as u64,
@@ -178,7 +184,7 @@ fn objects(threads: &[Seen]) -> Vec<Object> {
         ((seen.key, seen.kind), object)
     });
     let mut objects: HashMap<(usize, Option<Kind>), Object> = counted.collect();
-    for waiting in threads.iter().filter_map(|seen| seen.waiting.as_ref()) {
+    for waiting in waits {
         let object = objects.entry((waiting.object_key, Some(waiting.kind))).or_insert_with(|| Object {
             key: waiting.object_key as u64,
             kind: waiting.kind.to_string(),

@@ -94,7 +94,8 @@ pub struct Snapshot {
     pub threads: Vec<Thread>,
     /// Threads of the process that have never called lisle.
     pub strangers: Vec<Stranger>,
-    /// What threads have waited for since somebody began to look, most time waited first. See [`Object`].
+    /// What threads have waited for since somebody began to look, most time waited first: the first thousand, and
+    /// whatever is waited for now. All others are one, of kind `others` and with the number 0. See [`Object`].
     pub objects: Vec<Object>,
     /// Deadlocks, suspicions and orphaned locks that are there now.
     pub reports: Vec<Report>,
