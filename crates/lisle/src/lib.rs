@@ -87,6 +87,7 @@
 mod compile_fail;
 pub mod embed;
 pub mod executor;
+pub mod gil;
 pub(crate) mod park;
 #[cfg(all(feature = "process", not(loom)))]
 pub mod process;

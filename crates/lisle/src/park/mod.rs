@@ -55,4 +55,5 @@ pub(crate) use limit::Limit;
 pub(crate) use lot::{Choice, unpark, unpark_all, unpark_one};
 pub(crate) use record::Record;
 pub(crate) use site::Site;
-pub(crate) use wait::{Outcome, Owner, Subject, Wait, WaitError, key_of, park, park_with};
+pub(crate) use stats::WaitStat;
+pub(crate) use wait::{Alarm, Outcome, Owner, Subject, Then, Wait, WaitError, key_of, park, park_with};
