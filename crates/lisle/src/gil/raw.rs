@@ -9,7 +9,7 @@ use crate::park::{
     Alarm, Choice, Kind, Label, Limit, Outcome, Owner, Site, Subject, Then, Wait, WaitError, current, key_of,
     lot, park_with, site, unpark, unpark_all,
 };
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -342,28 +342,30 @@ impl RawGil {
     /// the next one to try. Returns whether it was handed over.
     fn pass_on(&self, me: u32, because: Because) -> bool {
         let now = Instant::now();
-        let (step, next, handed) = (Cell::new(0), Cell::new(None::<Next>), Cell::new(false));
         loop {
-            let choose = |waiter: &Candidate<'_>| {
-                if step.replace(1) == 0 {
-                    next.set(self.next(me, because, now));
+            // Who is next, once that has been decided; and what became of it.
+            let next = OnceCell::new();
+            let granted = Cell::new(None);
+            let choose = |waiter: &Candidate<'_>| match next.get_or_init(|| self.next(me, because, now)) {
+                None => Choice::Stop,
+                Some(next) if next.ident == waiter.ident() => {
+                    let handed = next.due && self.hand_to(*next, because);
+                    granted.set(Some(handed));
+                    Choice::Grant(if handed { HANDED } else { RETRY })
                 }
-                match next.get() {
-                    None => Choice::Stop,
-                    Some(next) if next.ident == waiter.ident() => {
-                        step.set(2);
-                        handed.set(next.due && self.hand_to(next, because));
-                        Choice::Grant(if handed.get() { HANDED } else { RETRY })
-                    }
-                    Some(_) => Choice::Skip,
+                Some(_) => Choice::Skip,
+            };
+            let finish = |done: Unparked| {
+                let next = next.get().copied().flatten();
+                if next.is_none() || granted.get().is_some() {
+                    self.settle(me, because, next.zip(granted.get()), done.left, now);
                 }
             };
-            let finish = |done: Unparked| self.settle(me, because, next.get(), step.get() == 2, handed.get(), done, now);
             unpark(key_of(self), choose, finish);
-            match next.take() {
+            match (next.into_inner().flatten(), granted.get()) {
                 // It waited in another process, of which this one is a fork.
-                Some(gone) if step.take() == 1 => self.with_books(|books| books.leave(gone.place)),
-                _ => return handed.get(),
+                (Some(gone), None) => self.with_books(|books| books.leave(gone.place)),
+                (_, granted) => return granted == Some(true),
             }
         }
     }
@@ -386,21 +388,10 @@ impl RawGil {
         true
     }
 
-    /// Sets all right for what was decided. Called under the bucket's lock.
-    #[allow(clippy::too_many_arguments, reason = "it is one step of `pass_on`")]
-    fn settle(
-        &self,
-        me: u32,
-        because: Because,
-        next: Option<Next>,
-        granted: bool,
-        handed: bool,
-        done: Unparked,
-        now: Instant,
-    ) {
-        if next.is_some() && !granted {
-            return; // that one is gone: `pass_on` asks for another
-        }
+    /// Sets all right for what was decided: who was granted something, and whether that was the GIL.
+    /// Called under the bucket's lock.
+    fn settle(&self, me: u32, because: Because, granted: Option<(Next, bool)>, left: bool, now: Instant) {
+        let handed = granted.is_some_and(|(_, handed)| handed);
         let mut books = self.books.lock();
         match because {
             Because::Asked if handed => books.force(me),
@@ -408,25 +399,25 @@ impl RawGil {
             Because::Leaves | Because::Left => books.let_go(me),
         }
         let mut set = 0;
-        if let Some(next) = next {
-            if handed {
-                books.grant(next.place, now);
-            } else {
+        match granted {
+            Some((next, true)) => books.grant(next.place, now),
+            Some((next, false)) => {
                 books.unpark(next.place);
                 set = WOKEN;
             }
+            None => {}
         }
         if because == Because::Leaves && !handed {
             self.owner.store(0, Ordering::Release);
         }
-        let still_due = done.left && (because == Because::Left && next.is_none() || self.is_next_due(&books, handed, now));
-        let clear = if done.left { 0 } else { WAITERS } | if still_due { 0 } else { ASKED };
-        self.change(set, clear);
-    }
-
-    /// Whether somebody else is due although one has just got it: with an interval of nothing, all are.
-    fn is_next_due(&self, books: &Books, handed: bool, now: Instant) -> bool {
-        handed && books.next(now).is_some_and(|next| next.due)
+        // Somebody came first after we had left: that one is asked. And with an interval of nothing the
+        // next is due as soon as one has got it.
+        let asked = match because {
+            Because::Left if granted.is_none() => true,
+            _ => handed && books.next(now).is_some_and(|next| next.due),
+        };
+        let clear = if left { 0 } else { WAITERS };
+        self.change(set, clear | if left && asked { 0 } else { ASKED });
     }
 
     /// Changes the switch interval, and has those who wait look at the clock anew.
