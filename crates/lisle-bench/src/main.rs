@@ -9,6 +9,7 @@ mod end;
 mod event;
 mod executor;
 mod floor;
+mod gil;
 mod growth;
 mod harness;
 mod load;
@@ -95,6 +96,7 @@ fn cases(plan: &Plan) -> Vec<Case> {
         threads::cases,
         deadlock::cases,
         end::cases,
+        gil::cases,
     ] {
         cases.extend(group());
     }

@@ -151,6 +151,7 @@ impl Books {
     pub(super) fn arrive(&mut self, mine: u64, came: Came, now: Instant) -> u64 {
         let (ident, interval) = (mine as u32, self.interval);
         let account = self.account(ident);
+        account.figures.forced += u64::from(came == Came::Forced);
         let (used_up, line) = (account.used >= interval, account.line);
         let place = match (came, line) {
             (Came::Back, _) if !used_up => self.ticket(),
@@ -308,11 +309,6 @@ impl Books {
         if let Some(hold) = &mut self.hold {
             hold.let_go |= hold.ident == holder;
         }
-    }
-
-    /// The holder is forced to hand over.
-    pub(super) fn force(&mut self, holder: u32) {
-        self.account(holder).figures.forced += 1;
     }
 
     /// The thread at this place gets the GIL.

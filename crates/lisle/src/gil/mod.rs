@@ -77,7 +77,6 @@ pub use token::GilToken;
 use crate::park::sys::const_fn;
 use crate::park::{Label, Limit, Site, Wait, WaitError, current, registry, site};
 use crate::thread::Thread;
-use books::Came;
 use raw::{RawGil, word};
 use std::fmt;
 use std::num::NonZeroU64;
@@ -236,7 +235,7 @@ impl Gil {
 
     #[cold]
     fn wait(&self, limit: Limit, set_up: impl FnOnce(&mut Wait<'_>), site: Site) -> Result<(), WaitError> {
-        self.raw.attach_slow(word(current::ident(), site), Came::Back, limit, set_up, site)
+        self.raw.attach_slow(word(current::ident(), site), limit, set_up, site)
     }
 
     /// Whether the calling thread is attached.

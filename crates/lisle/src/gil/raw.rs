@@ -189,7 +189,6 @@ impl RawGil {
     pub(super) fn attach_slow(
         &self,
         mine: u64,
-        came: Came,
         limit: Limit,
         set_up: impl FnOnce(&mut Wait<'_>),
         site: Site,
@@ -197,9 +196,12 @@ impl RawGil {
         let began = Instant::now();
         let mut wait = Wait::new(Kind::Gil, self, site, limit.deadline());
         set_up(&mut wait);
-        let place = self.with_books(|books| books.arrive(mine, came, began));
-        // Who has had its slice need not look around: the others have theirs first.
-        wait.spin = came == Came::Back || self.with_books(|books| !books.is_last(place));
+        let place = self.with_books(|books| books.arrive(mine, Came::Back, began));
+        self.wait(mine, place, wait, began)
+    }
+
+    /// Waits at a place until it is this thread's turn.
+    fn wait(&self, mine: u64, place: u64, wait: Wait<'_>, began: Instant) -> Result<(), WaitError> {
         let look_at = Cell::new(None);
         let ring = |now: Instant| {
             self.with_books(|books| {
@@ -212,12 +214,12 @@ impl RawGil {
                 }
             })
         };
-        wait.alarm = Some(Alarm { at: &look_at, ring: &ring });
         let last_look = || {
             sys::heavy_barrier();
             self.owner() == 0
         };
-        wait.last_look = Some(&last_look);
+        let alarm = Some(Alarm { at: &look_at, ring: &ring });
+        let mut wait = Wait { last_look: Some(&last_look), alarm, ..wait };
         let mut woken = false;
         loop {
             if self.owner() == 0 && self.acquire(mine) {
@@ -280,33 +282,39 @@ impl RawGil {
     #[cold]
     pub(super) fn hand_over(&self, site: Site) {
         let (mine, again) = (self.owner(), self.swap_again(0));
-        if self.pass_on(mine as u32, Because::Asked) {
-            self.back(mine, again, Came::Forced, site);
-        } else {
-            self.again.store(again, Ordering::Relaxed);
+        if let Some((place, soon)) = self.pass_on(mine, Because::Asked) {
+            let mut wait = self.unfailing(site);
+            wait.spin = soon;
+            self.wait(mine, place, wait, Instant::now()).expect("nothing can fail this wait");
         }
+        self.again.store(again, Ordering::Relaxed);
     }
 
-    /// Takes it as a thread that had it: that cannot fail.
+    /// A wait of a thread that had it: that cannot fail.
+    fn unfailing(&self, site: Site) -> Wait<'_> {
+        Wait { interruptible: false, unfailing: true, ..Wait::new(Kind::Gil, self, site, None) }
+    }
+
+    /// Takes it as a thread that had it, and had attached `again` times beyond once.
+    #[inline]
     pub(super) fn come_back(&self, mine: u64, again: u32, site: Site) {
-        if self.take(mine) {
+        if !self.take(mine) {
+            self.come_back_slow(mine, again, site);
+        } else if again != 0 {
             self.again.store(again, Ordering::Relaxed);
-        } else {
-            self.back(mine, again, Came::Back, site);
         }
     }
 
     #[cold]
-    fn back(&self, mine: u64, again: u32, came: Came, site: Site) {
+    fn come_back_slow(&self, mine: u64, again: u32, site: Site) {
         if self.is_mine() {
             // It has attached meanwhile, and kept the token.
             self.again.store(self.again.load(Ordering::Relaxed) + again + 1, Ordering::Relaxed);
             return;
         }
-        let unfailing = |wait: &mut Wait<'_>| {
-            (wait.interruptible, wait.unfailing) = (false, true);
-        };
-        self.attach_slow(mine, came, Limit::Never, unfailing, site).expect("nothing can fail this wait");
+        let began = Instant::now();
+        let place = self.with_books(|books| books.arrive(mine, Came::Back, began));
+        self.wait(mine, place, self.unfailing(site), began).expect("nothing can fail this wait");
         self.again.store(again, Ordering::Relaxed);
     }
 
@@ -327,21 +335,23 @@ impl RawGil {
 
     #[cold]
     fn leave(&self) {
-        self.pass_on(self.holder(), Because::Leaves);
+        self.pass_on(self.owner(), Because::Leaves);
     }
 
     #[cold]
     fn left(&self) {
         let state = self.state.load(Ordering::Relaxed);
         if state & ASKED != 0 || state & (WAITERS | WOKEN) == WAITERS {
-            self.pass_on(current::ident_if_known(), Because::Left);
+            self.pass_on(u64::from(current::ident_if_known()), Because::Left);
         }
     }
 
     /// Finds out who is next. Hands it over to a thread that is due; if the holder leaves anyway, sends
-    /// the next one to try. Returns whether it was handed over.
-    fn pass_on(&self, me: u32, because: Because) -> bool {
-        let now = Instant::now();
+    /// the next one to try. A holder that had to hand over is told its place, and whether it will have it
+    /// back soon.
+    fn pass_on(&self, mine: u64, because: Because) -> Option<(u64, bool)> {
+        let (me, now) = (mine as u32, Instant::now());
+        let place = Cell::new(None);
         loop {
             // Who is next, once that has been decided; and what became of it.
             let next = OnceCell::new();
@@ -358,14 +368,14 @@ impl RawGil {
             let finish = |done: Unparked| {
                 let next = next.get().copied().flatten();
                 if next.is_none() || granted.get().is_some() {
-                    self.settle(me, because, next.zip(granted.get()), done.left, now);
+                    place.set(self.settle(mine, because, next.zip(granted.get()), done.left, now));
                 }
             };
             unpark(key_of(self), choose, finish);
             match (next.into_inner().flatten(), granted.get()) {
                 // It waited in another process, of which this one is a fork.
                 (Some(gone), None) => self.with_books(|books| books.leave(gone.place)),
-                (_, granted) => return granted == Some(true),
+                _ => return place.get(),
             }
         }
     }
@@ -390,13 +400,18 @@ impl RawGil {
 
     /// Sets all right for what was decided: who was granted something, and whether that was the GIL.
     /// Called under the bucket's lock.
-    fn settle(&self, me: u32, because: Because, granted: Option<(Next, bool)>, left: bool, now: Instant) {
+    fn settle(
+        &self,
+        mine: u64,
+        because: Because,
+        granted: Option<(Next, bool)>,
+        left: bool,
+        now: Instant,
+    ) -> Option<(u64, bool)> {
         let handed = granted.is_some_and(|(_, handed)| handed);
         let mut books = self.books.lock();
-        match because {
-            Because::Asked if handed => books.force(me),
-            Because::Asked => {}
-            Because::Leaves | Because::Left => books.let_go(me),
+        if because != Because::Asked {
+            books.let_go(mine as u32);
         }
         let mut set = 0;
         match granted {
@@ -418,6 +433,11 @@ impl RawGil {
         };
         let clear = if left { 0 } else { WAITERS };
         self.change(set, clear | if left && asked { 0 } else { ASKED });
+        // Queues up in the same step, so that nobody comes between.
+        (because == Because::Asked && handed).then(|| {
+            let place = books.arrive(mine, Came::Forced, now);
+            (place, !books.is_last(place))
+        })
     }
 
     /// Changes the switch interval, and has those who wait look at the clock anew.

@@ -51,7 +51,6 @@ impl Scene {
         if let Some(next) = self.books.next(self.now)
             && next.due
         {
-            self.books.force(self.holder);
             self.books.grant(next.place, self.now);
             let forced = std::mem::replace(&mut self.holder, next.ident);
             self.comes(forced, Came::Forced);
