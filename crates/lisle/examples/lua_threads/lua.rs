@@ -145,7 +145,8 @@ unsafe extern "C-unwind" fn call(lua: *mut ffi::lua_State) -> c_int {
     unsafe {
         let function = &*ffi::lua_touserdata(lua, ffi::lua_upvalueindex(1)).cast::<&dyn Function>();
         let mut length = 0;
-        let text = if ffi::lua_gettop(lua) == 0 { std::ptr::null() } else { ffi::lua_tolstring(lua, 1, &raw mut length) };
+        let text =
+            if ffi::lua_gettop(lua) == 0 { std::ptr::null() } else { ffi::lua_tolstring(lua, 1, &raw mut length) };
         let argument = if text.is_null() { &[] } else { std::slice::from_raw_parts(text.cast::<u8>(), length) };
         let answer = {
             let mut token = gil_of(lua).attach();

@@ -155,7 +155,8 @@ fn print_figures(server: &Server) {
 
 /// The interpreter of that name, in the path or where pyenv has it.
 fn find(name: &str) -> Option<String> {
-    let works = |program: &str| Command::new(program).arg("-c").arg("").output().is_ok_and(|output| output.status.success());
+    let works =
+        |program: &str| Command::new(program).arg("-c").arg("").output().is_ok_and(|output| output.status.success());
     if works(name) {
         return Some(name.into());
     }

@@ -39,7 +39,7 @@ type Shared = Arc<Common>;
 
 enum What {
     Lua(Interpreter),
-    Bare(Gil),
+    Bare(Box<Gil>),
 }
 
 impl Common {
@@ -162,7 +162,7 @@ pub(crate) fn lua(threads: usize) -> io::Result<Server> {
 
 /// Loops that have nothing in common but the GIL.
 pub(crate) fn bare(threads: usize) -> io::Result<Server> {
-    here(threads, What::Bare(Gil::named(SWITCH_INTERVAL, "bare loop")))
+    here(threads, What::Bare(Box::new(Gil::named(SWITCH_INTERVAL, "bare loop"))))
 }
 
 /// The same in Python.
@@ -187,7 +187,9 @@ impl Server {
     /// Waits for the end of a server that was told to end.
     pub(crate) fn join(self) -> io::Result<()> {
         match self.running {
-            Running::Here(threads, _) => threads.into_iter().for_each(|thread| thread.join().expect("it does not panic")),
+            Running::Here(threads, _) => {
+                threads.into_iter().for_each(|thread| thread.join().expect("it does not panic"))
+            }
             Running::Child(mut child) => drop(child.wait()?),
         }
         Ok(())

@@ -6,8 +6,8 @@ use crate::park::lot::{Candidate, Unparked};
 use crate::park::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::park::sys::{self, PlainLock, const_fn};
 use crate::park::{
-    Alarm, Choice, Kind, Label, Limit, Outcome, Owner, Site, Subject, Then, Wait, WaitError, current, key_of,
-    lot, park_with, site, unpark, unpark_all,
+    Alarm, Choice, Kind, Label, Limit, Outcome, Owner, Site, Subject, Then, Wait, WaitError, current, key_of, lot,
+    park_with, site, unpark, unpark_all,
 };
 use std::cell::{Cell, OnceCell};
 use std::fmt;
@@ -149,7 +149,8 @@ impl RawGil {
     /// Takes it once more, or takes that back. To be called by the holder.
     pub(super) fn nest(&self) {
         let again = self.again.load(Ordering::Relaxed).checked_add(1);
-        self.again.store(again.expect("a thread has attached 2³² times: some tokens are never dropped"), Ordering::Relaxed);
+        self.again
+            .store(again.expect("a thread has attached 2³² times: some tokens are never dropped"), Ordering::Relaxed);
     }
 
     /// Takes back one attach; false if it was the last. To be called by the holder.
