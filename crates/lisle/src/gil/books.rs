@@ -16,6 +16,9 @@ const BURST: u32 = 10;
 /// Bit of a place that is in the line; the rest of it is a ticket. Those without it come first.
 const LINE: u64 = 1 << 63;
 
+/// Who took the GIL last without waiting, and how often in a row.
+pub(super) type Run = (u32, u64);
+
 /// How a thread comes to wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Came {
@@ -56,8 +59,9 @@ struct Hold {
     charged: Instant,
     /// Whether it goes ahead of the line.
     ahead: bool,
-    /// Whether it has let go, while others are still waking up.
-    let_go: bool,
+    /// What was known then of those who took the GIL without waiting. If that has changed, the thread has
+    /// let go of it since, and has taken it again.
+    run: Run,
     /// In a model its time is over whenever the clock strikes.
     #[cfg(loom)]
     over: bool,
@@ -169,31 +173,31 @@ impl Books {
     }
 
     /// The thread at this place, which sees that thread hold the GIL, is about to sleep.
-    pub(super) fn park(&mut self, place: u64, holder: u32, now: Instant) {
+    pub(super) fn park(&mut self, place: u64, holder: u32, run: Run, now: Instant) {
         let alone = self.queue.len() == 1;
-        self.observe(holder, alone, now);
+        self.observe(holder, run, alone, now);
         self.queue.get_mut(&place).expect("it has arrived").parked = true;
     }
 
-    /// That thread holds the GIL. If it took it by itself nobody knows when; its slice begins now, unless
-    /// it only let go for a moment while others waited.
-    fn observe(&mut self, holder: u32, nobody_waited: bool, now: Instant) {
+    /// That thread holds the GIL. If it took it by itself nobody knows when: its slice begins now. But who
+    /// lets go only for as long as others take to wake up goes on with its slice.
+    fn observe(&mut self, holder: u32, run: Run, nobody_waited: bool, now: Instant) {
         match &mut self.hold {
-            Some(hold) if hold.ident == holder && !(hold.let_go && nobody_waited) => hold.let_go = false,
+            Some(hold) if hold.ident == holder && (hold.run == run || !nobody_waited) => hold.run = run,
             _ => {
                 let ahead = self.account(holder).line.is_none();
-                self.begin(holder, ahead, now);
+                self.begin(holder, run, ahead, now);
             }
         }
     }
 
-    fn begin(&mut self, ident: u32, ahead: bool, now: Instant) {
+    fn begin(&mut self, ident: u32, run: Run, ahead: bool, now: Instant) {
         self.hold = Some(Hold {
             ident,
             began: now,
             charged: now,
             ahead,
-            let_go: false,
+            run,
             #[cfg(loom)]
             over: false,
         });
@@ -290,8 +294,8 @@ impl Books {
     }
 
     /// Charges the holder for the time that it has had the GIL.
-    pub(super) fn charge(&mut self, holder: u32, now: Instant) {
-        self.observe(holder, true, now);
+    pub(super) fn charge(&mut self, holder: u32, run: Run, now: Instant) {
+        self.observe(holder, run, self.queue.is_empty(), now);
         let Some(hold) = &mut self.hold else { return };
         let length = now.saturating_duration_since(hold.charged);
         hold.charged = now;
@@ -306,13 +310,10 @@ impl Books {
     /// The holder lets go of it by itself.
     pub(super) fn let_go(&mut self, holder: u32) {
         self.account(holder).line = None;
-        if let Some(hold) = &mut self.hold {
-            hold.let_go |= hold.ident == holder;
-        }
     }
 
     /// The thread at this place gets the GIL.
-    pub(super) fn grant(&mut self, place: u64, now: Instant) {
+    pub(super) fn grant(&mut self, place: u64, run: Run, now: Instant) {
         let entry = self.queue.remove(&place).expect("it waits");
         let (ticket, interval) = (place & !LINE, self.interval);
         if place & LINE != 0 && ticket >= self.turn_ends {
@@ -324,7 +325,7 @@ impl Books {
         if place & LINE != 0 && account.used >= interval {
             account.used = Duration::ZERO;
         }
-        self.begin(entry.ident, place & LINE == 0, now);
+        self.begin(entry.ident, run, place & LINE == 0, now);
     }
 
     /// A thread took the GIL so often without waiting.

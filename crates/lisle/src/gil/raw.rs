@@ -1,7 +1,7 @@
 //! The state machine under `Gil`: taking it, asking for it, handing it over, letting go of it.
 #![forbid(unsafe_code)]
 
-use super::books::{Books, Came, Next};
+use super::books::{Books, Came, Next, Run};
 use crate::park::lot::{Candidate, Unparked};
 use crate::park::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::park::sys::{self, PlainLock, const_fn};
@@ -224,7 +224,7 @@ impl RawGil {
         let mut woken = false;
         loop {
             if self.owner() == 0 && self.acquire(mine) {
-                self.with_books(|books| books.grant(place, Instant::now()));
+                self.with_books(|books| books.grant(place, self.run(), Instant::now()));
                 if woken {
                     self.state.fetch_and(!WOKEN, Ordering::Relaxed);
                 }
@@ -239,7 +239,7 @@ impl RawGil {
                     return false;
                 }
                 let (mut books, now) = (self.books.lock(), Instant::now());
-                books.park(place, holder, now);
+                books.park(place, holder, self.run(), now);
                 self.ask(&books, place, &look_at, now);
                 true
             };
@@ -387,7 +387,7 @@ impl RawGil {
         if because == Because::Left && self.owner() != 0 {
             return None; // somebody came first, and will look when it lets go
         }
-        books.charge(me, now);
+        books.charge(me, self.run(), now);
         books.next(now).filter(|next| next.due || because != Because::Asked)
     }
 
@@ -416,7 +416,7 @@ impl RawGil {
         }
         let mut set = 0;
         match granted {
-            Some((next, true)) => books.grant(next.place, now),
+            Some((next, true)) => books.grant(next.place, self.run(), now),
             Some((next, false)) => {
                 books.unpark(next.place);
                 set = WOKEN;
@@ -455,8 +455,8 @@ impl RawGil {
         lot::exclusively(key_of(self), || look(&mut self.books.lock()))
     }
 
-    /// Who took it last without waiting, and how often in a row: not in the books yet.
-    pub(super) fn run(&self) -> (u32, u64) {
+    /// Who took it last without waiting, and how often in a row: not in the books' figures yet.
+    pub(super) fn run(&self) -> Run {
         (self.run_of.load(Ordering::Relaxed), self.run.load(Ordering::Relaxed))
     }
 

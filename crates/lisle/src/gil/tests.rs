@@ -15,20 +15,23 @@ struct Scene {
     books: Books,
     now: Instant,
     holder: u32,
+    /// How often somebody has taken the GIL without waiting.
+    taken: u64,
     places: Vec<(u32, u64)>,
 }
 
 impl Scene {
     /// The thread 1 has it, took it by itself, and the others come one after the other.
     fn new(others: impl IntoIterator<Item = u32>) -> Scene {
-        let mut scene = Scene { books: Books::new(SLICE), now: Instant::now(), holder: 1, places: Vec::new() };
+        let mut scene =
+            Scene { books: Books::new(SLICE), now: Instant::now(), holder: 1, taken: 1, places: Vec::new() };
         others.into_iter().for_each(|ident| scene.comes(ident, Came::Back));
         scene
     }
 
     fn comes(&mut self, ident: u32, came: Came) {
         let place = self.books.arrive(u64::from(ident), came, self.now);
-        self.books.park(place, self.holder, self.now);
+        self.books.park(place, self.holder, (self.holder, self.taken), self.now);
         self.places.push((ident, place));
     }
 
@@ -47,11 +50,11 @@ impl Scene {
 
     /// The holder comes to a checkpoint at which it was asked; returns who has it then.
     fn checkpoint(&mut self) -> u32 {
-        self.books.charge(self.holder, self.now);
+        self.books.charge(self.holder, (self.holder, self.taken), self.now);
         if let Some(next) = self.books.next(self.now)
             && next.due
         {
-            self.books.grant(next.place, self.now);
+            self.books.grant(next.place, (next.ident, self.taken), self.now);
             let forced = std::mem::replace(&mut self.holder, next.ident);
             self.comes(forced, Came::Forced);
         }
@@ -60,10 +63,10 @@ impl Scene {
 
     /// The holder lets go, and who is next takes it; returns who that is.
     fn detach(&mut self) -> u32 {
-        self.books.charge(self.holder, self.now);
+        self.books.charge(self.holder, (self.holder, self.taken), self.now);
         let next = self.books.next(self.now).expect("somebody waits");
         self.books.let_go(self.holder);
-        self.books.grant(next.place, self.now);
+        self.books.grant(next.place, (next.ident, self.taken), self.now);
         self.holder = next.ident;
         self.holder
     }
@@ -189,6 +192,24 @@ fn a_slice_that_nobody_waits_for_does_not_count() {
     assert_eq!(scene.passes(1_000).checkpoint(), 2);
     let left = SLICE - Duration::from_millis(1); // of the slice that those ahead have together
     assert_eq!(scene.books.look_at(scene.place(1), scene.now), Some(scene.now + left));
+}
+
+#[test]
+fn a_slice_ends_when_its_thread_lets_go_and_nobody_waits() {
+    let mut scene = with_a_computing_thread();
+    scene.passes(500).comes(2, Came::Back);
+    scene.checkpoint();
+    assert_eq!(scene.detach(), 1);
+    // Thread 1 lets go, is away for long, and has just taken it again, without a word to anybody.
+    scene.taken += 1;
+    scene.passes(1_000_000).comes(3, Came::Forced);
+    assert!(!scene.is_due(3), "it has not had it all the time");
+    let held = scene.books.figures().next().unwrap().1.held;
+    assert!(held < SLICE, "nor is that counted: {held:?}");
+    // But if it goes away and comes back while thread 3 still waits, its slice goes on.
+    scene.passes(9_000);
+    scene.taken += 1;
+    assert_eq!(scene.passes(1_000).checkpoint(), 3);
 }
 
 #[test]
