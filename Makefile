@@ -17,7 +17,7 @@ say      = @printf '\n\033[1m== %s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint unit portable model soak bench docs tools mirror conformance bench-python endurance endurance-short extension python wheel stubs third-party test-free-threaded
+.PHONY: help run test lint unit portable model soak bench bench-gil docs tools mirror conformance bench-python endurance endurance-short extension python wheel stubs third-party test-free-threaded
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -76,6 +76,10 @@ soak: ## The tests in release, those of chance LISLE_SOAK (25) times as long.
 
 bench: ## lisle and its peers, side by side (ARGS='--quick mutex'); writes target/bench/rust.json.
 	$(CARGO) run --release --package lisle-bench -- $(ARGS)
+
+bench-gil: ## The GIL alone, in two minutes: the convoy effect beside CPython, costs, fairness (ARGS for the example).
+	$(CARGO) run --release --package lisle-bench -- --out target/bench-gil 'gil ·'
+	$(CARGO) run --release --package lisle --example lua_threads -- --figures $(ARGS)
 
 bench-python: extension ## The Python modules beside the standard ones (PYTHON=… ARGS='--quick queue'); writes target/bench/python-VERSION.json.
 	PYTHONPATH=python $(PYTHON) python/bench $(ARGS)

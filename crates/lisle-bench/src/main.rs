@@ -9,6 +9,7 @@ mod end;
 mod event;
 mod executor;
 mod floor;
+mod gil;
 mod growth;
 mod harness;
 mod load;
@@ -98,6 +99,7 @@ fn cases(plan: &Plan) -> Vec<Case> {
         deadlock::cases,
         end::cases,
         tracing::cases,
+        gil::cases,
     ] {
         cases.extend(group());
     }

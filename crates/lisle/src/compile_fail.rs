@@ -193,3 +193,98 @@ struct NothingOutlivesItsScope;
 /// shared(lisle::executor::Future::ready(std::cell::Cell::new(1)));
 /// ```
 struct OnlyWhatCanChangeThreads;
+
+/// A GIL's token belongs to the thread that attached, and outlives neither the GIL nor what it lends.
+///
+/// ```compile_fail,E0277
+/// let gil = lisle::gil::Gil::new(std::time::Duration::ZERO);
+/// let token = gil.attach();
+/// std::thread::scope(|scope| drop(scope.spawn(move || drop(token))));
+/// ```
+/// ```compile_fail,E0277
+/// let gil = lisle::gil::Gil::new(std::time::Duration::ZERO);
+/// let token = gil.attach();
+/// std::thread::scope(|scope| drop(scope.spawn(|| token.gil())));
+/// ```
+/// ```compile_fail,E0505
+/// let gil = lisle::gil::Gil::new(std::time::Duration::ZERO);
+/// let token = gil.attach();
+/// drop(gil);
+/// drop(token);
+/// ```
+/// ```compile_fail,E0505
+/// let gil = lisle::gil::Gil::new(std::time::Duration::ZERO);
+/// let cell = lisle::gil::GilCell::new(&gil, 1);
+/// let token = gil.attach();
+/// let value = cell.get(&token);
+/// drop(token);
+/// println!("{}", *value);
+/// ```
+struct TokensStay;
+
+/// Nothing that a token lends lives where another thread may come in.
+///
+/// ```compile_fail,E0502
+/// let gil = lisle::gil::Gil::new(std::time::Duration::ZERO);
+/// let cell = lisle::gil::GilCell::new(&gil, std::cell::Cell::new(1));
+/// let mut token = gil.attach();
+/// let value = cell.get(&token);
+/// token.checkpoint();
+/// value.set(2);
+/// ```
+/// ```compile_fail,E0502
+/// let gil = lisle::gil::Gil::new(std::time::Duration::ZERO);
+/// let cell = lisle::gil::GilCell::new(&gil, std::cell::Cell::new(1));
+/// let mut token = gil.attach();
+/// let value = cell.get(&token);
+/// token.detach(|| value.set(2));
+/// ```
+/// ```compile_fail,E0502
+/// let gil = lisle::gil::Gil::new(std::time::Duration::ZERO);
+/// let cell = lisle::gil::GilCell::new(&gil, std::cell::Cell::new(1));
+/// let mut token = gil.attach();
+/// token.detach(|| cell.get(&token).set(2));
+/// ```
+/// ```compile_fail,E0277
+/// let gil = lisle::gil::Gil::new(std::time::Duration::ZERO);
+/// let cell = lisle::gil::GilCell::new(&gil, 1);
+/// let token = gil.attach();
+/// let value = cell.get(&token);
+/// std::thread::scope(|scope| drop(scope.spawn(move || *value)));
+/// ```
+/// ```
+/// let gil = lisle::gil::Gil::new(std::time::Duration::ZERO);
+/// let cell = lisle::gil::GilCell::new(&gil, std::cell::Cell::new(1));
+/// let mut token = gil.attach();
+/// cell.get(&token).set(2);
+/// token.checkpoint();
+/// assert_eq!(token.detach(|| 3), cell.get(&token).get() + 1);
+/// ```
+struct NothingIsLentAcross;
+
+/// What belongs to a GIL changes threads, so it must be able to; it need not be shareable. A token gives shared
+/// references: there may be another one.
+///
+/// ```compile_fail,E0277
+/// fn shared<T: Sync>(_: T) {}
+/// let gil = lisle::gil::Gil::new(std::time::Duration::ZERO);
+/// shared(lisle::gil::GilCell::new(&gil, std::rc::Rc::new(1)));
+/// ```
+/// ```compile_fail,E0594
+/// let gil = lisle::gil::Gil::new(std::time::Duration::ZERO);
+/// let cell = lisle::gil::GilCell::new(&gil, 1);
+/// let mut token = gil.attach();
+/// *cell.get(&mut token) += 1;
+/// ```
+/// ```compile_fail,E0616
+/// let gil = lisle::gil::Gil::new(std::time::Duration::ZERO);
+/// let cell = lisle::gil::GilCell::new(&gil, 1);
+/// cell.value = 2;
+/// ```
+/// ```
+/// fn shared<T: Sync + Send>(_: T) {}
+/// let gil = lisle::gil::Gil::new(std::time::Duration::ZERO);
+/// shared(lisle::gil::GilCell::new(&gil, std::cell::Cell::new(1)));
+/// shared(gil);
+/// ```
+struct WhatBelongsToAGil;

@@ -72,6 +72,10 @@
 //! assert_eq!(answer.result().unwrap(), 42);
 //! ```
 //!
+//! # One at a time
+//! [`gil`] has what interpreters need: a global lock that threads hand round fairly, at once to those who
+//! wait for other things most of the time.
+//!
 //! # Later
 //! A [`Timer`](timer::Timer) makes a call when its time has come, or again and again.
 //!
@@ -87,6 +91,7 @@
 mod compile_fail;
 pub mod embed;
 pub mod executor;
+pub mod gil;
 pub(crate) mod park;
 #[cfg(all(feature = "process", not(loom)))]
 pub mod process;

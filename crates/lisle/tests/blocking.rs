@@ -5,6 +5,7 @@ use lisle::executor::{
     FutureError, OnFull, Pending, Promise, ShutdownError, SubmitError, ThreadPoolExecutor, Until, Waited, as_completed,
     as_completed_for, as_completed_until, wait, wait_for, wait_until,
 };
+use lisle::gil::Gil;
 use lisle::queue::{GetError, LifoQueue, PriorityQueue, PutError, Queue, SimpleQueue};
 use lisle::sync::*;
 use lisle::thread::{self, JoinError};
@@ -180,6 +181,17 @@ fn locks() {
         .ended());
     drop(held);
     assert!(lock.try_write().is_some());
+}
+
+#[test]
+fn gil() {
+    let gil = Gil::new(Duration::from_millis(5));
+    let held = gil.attach();
+    check!("Gil::attach", Gil, |d| gil.attach_for(d).ended(), |i| gil.attach_until(i).ended(), || gil
+        .attach_interruptible()
+        .ended());
+    drop(held);
+    assert!(gil.try_attach().is_some());
 }
 
 #[test]

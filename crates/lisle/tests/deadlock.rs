@@ -1,6 +1,7 @@
 //! The table of deadlocks: what is found, whom it fails, and the words of the report; and what
 //! must stay silent.
 
+use lisle::gil::Gil;
 use lisle::sync::{Condvar, Lock, Mutex, ReentrantMutex, RwLock};
 use lisle::thread::{self, Builder, JoinError};
 use lisle::{Confidence, Kind, Report, WaitError};
@@ -333,6 +334,120 @@ fn who_cannot_be_failed_passes_it_on() {
     assert!(matches!(failed, Err(WaitError::Deadlocked(_))), "{failed:?}");
     drop(m);
     waiter.join().unwrap().unwrap();
+}
+
+/// A thread that holds the GIL and locks, another that holds the lock and attaches.
+fn gil_and_lock(name: &str, attach: impl FnOnce(&Gil) -> Result<(), WaitError> + Send + 'static) -> Report {
+    let shared = Arc::new((Gil::named(Duration::from_millis(5), name), Mutex::named((), format!("{name}-lock"))));
+    let both_hold = Arc::new(Barrier::new(2));
+    let (shared2, both_hold2) = (shared.clone(), both_hold.clone());
+    let attaching = spawn(&format!("{name}-attaching"), move || {
+        let _lock = shared2.1.lock();
+        both_hold2.wait();
+        attach(&shared2.0)
+    });
+    let locking = spawn(&format!("{name}-locking"), move || {
+        let _token = shared.0.attach();
+        both_hold.wait();
+        shared.1.lock_interruptible().map(drop)
+    });
+    the_victim(vec![attaching.join().unwrap(), locking.join().unwrap()])
+}
+
+#[test]
+fn a_lock_that_is_wanted_by_the_holder_of_the_gil() {
+    let report = gil_and_lock("interpreter", |gil| gil.attach_interruptible().map(drop));
+    assert_eq!(report.confidence, Confidence::Proven);
+    let text = report.to_string();
+    assert!(text.starts_with("deadlock: 2 threads wait for each other\n"), "{text}");
+    assert!(text.contains("thread \"interpreter-attaching\" (ident "), "{text}");
+    assert!(text.contains(" ms for gil \"interpreter\"\n    in a call at crates/lisle/tests/deadlock.rs:"), "{text}");
+    assert!(text.contains("held by thread \"interpreter-locking\" (ident "), "{text}");
+    assert!(text.contains(" ms for mutex \"interpreter-lock\"\n"), "{text}");
+    assert_eq!(text.matches(", taken at crates/lisle/tests/deadlock.rs:").count(), 2, "{text}");
+}
+
+#[test]
+fn who_comes_back_to_the_gil_cannot_be_failed_and_passes_it_on() {
+    // `back` holds the lock inside a detach, which must end with the GIL; the holder of that locks.
+    let shared = Arc::new((Gil::named(Duration::from_millis(5), "back"), Mutex::named((), "back-lock")));
+    let both_hold = Arc::new(Barrier::new(2));
+    let (shared2, both_hold2) = (shared.clone(), both_hold.clone());
+    let back = spawn("back", move || {
+        let mut token = shared2.0.attach();
+        let lock = token.detach(|| {
+            let lock = shared2.1.lock();
+            both_hold2.wait();
+            while shared2.0.holder().is_none() {
+                thread::yield_now();
+            }
+            lock
+        });
+        drop(lock);
+    });
+    both_hold.wait();
+    let token = shared.0.attach();
+    let failed = shared.1.lock_interruptible().map(drop);
+    let report = failed.unwrap_err().deadlock().expect("the wait that can be failed").clone();
+    assert!(report.to_string().contains("for gil \"back\"\n"), "{report}");
+    drop(token);
+    back.join().unwrap();
+}
+
+#[test]
+fn two_gils_in_different_orders() {
+    let gils = Arc::new(["left", "right"].map(|name| Gil::named(Duration::from_millis(5), name)));
+    let both_hold = Arc::new(Barrier::new(2));
+    let threads = [0, 1].map(|i| {
+        let (gils, both_hold) = (gils.clone(), both_hold.clone());
+        spawn(&format!("gil-{i}"), move || {
+            let _mine = gils[i].attach();
+            both_hold.wait();
+            gils[1 - i].attach_interruptible().map(drop)
+        })
+    });
+    let report = the_victim(threads.map(|thread| thread.join().unwrap()).into());
+    let text = report.to_string();
+    assert!(text.contains("for gil \"left\"\n") && text.contains("for gil \"right\"\n"), "{text}");
+}
+
+#[test]
+fn orphaned_gil() {
+    listen();
+    let gil = Arc::new(Gil::named(Duration::from_millis(5), "left-attached"));
+    let other = gil.clone();
+    spawn("forgetful", move || std::mem::forget(other.attach())).join().unwrap();
+    assert!(gil.holder().is_some_and(|holder| holder.thread.is_none()));
+    assert!(gil.attach_for(Duration::from_millis(300)).is_err_and(|error| error.is_timed_out()));
+    let text = await_published("left-attached").to_string();
+    assert!(text.starts_with("orphaned lock: its holder has ended without releasing it\n"), "{text}");
+    assert!(text.contains("for gil \"left-attached\"\n"), "{text}");
+    assert!(text.contains("held by thread \"forgetful\" (ident "), "{text}");
+    assert!(text.contains(", taken at crates/lisle/tests/deadlock.rs:"), "{text}");
+}
+
+#[test]
+fn silent_while_threads_take_turns() {
+    listen();
+    let gil = Arc::new(Gil::named(Duration::from_millis(20), "turns"));
+    let threads: Vec<_> = (0..3)
+        .map(|i| {
+            let gil = gil.clone();
+            spawn(&format!("turns-{i}"), move || {
+                let mut token = gil.attach();
+                for _ in 0..5 {
+                    // Longer than it takes until the others' waits are looked at.
+                    let until = Instant::now() + Duration::from_millis(10);
+                    while Instant::now() < until {
+                        token.checkpoint();
+                    }
+                    token.detach(thread::yield_now);
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(published("turns"), []);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The child of a fork has one thread, an empty lot, and every means to go on.
 #![cfg(target_os = "linux")]
 
+use lisle::gil::Gil;
 use lisle::sync::{Condvar, Mutex};
 use lisle::thread::{self, Builder, JoinError, JoinHandle, Local};
 use lisle::watch::{Reader, snapshot};
@@ -267,6 +268,58 @@ fn a_lock_that_was_held_is_not_free_in_the_child() {
     });
 }
 
+fn a_gil_stays_with_the_thread_that_forks() {
+    let gil = Arc::new(Gil::named(Duration::from_micros(100), "forked"));
+    let over = Arc::new(AtomicBool::new(false));
+    // Others want it, are asked for it, and hand it over, in the moment of the fork.
+    let others: Vec<_> = (0..3)
+        .map(|_| {
+            let (gil, over) = (gil.clone(), over.clone());
+            thread::spawn(move || {
+                let mut token = gil.attach();
+                while !over.load(Ordering::Relaxed) {
+                    token.checkpoint();
+                    token.detach(|| ());
+                }
+            })
+        })
+        .collect();
+    for _ in 0..100 {
+        let mut token = gil.attach();
+        in_child(|| {
+            // The others are not there: nobody takes it, and who was in the line does not hold it up.
+            token.checkpoint();
+            token.detach(|| assert!(gil.try_attach().is_some()));
+            thread::scope(|s| {
+                let child = s.spawn(|| drop(gil.attach()));
+                while child.thread().waits_for().is_none() {
+                    thread::yield_now();
+                }
+                while gil.waiters().iter().any(|waiter| waiter == child.thread()) {
+                    token.checkpoint();
+                }
+                child.join().unwrap();
+            });
+            drop(token);
+            assert!(gil.try_attach().is_some());
+        });
+        token = gil.attach(); // the child's went with it
+        token.checkpoint();
+        drop(token);
+    }
+    over.store(true, Ordering::Relaxed);
+    others.iter().for_each(|other| other.join().unwrap());
+    // One that another thread holds does not become free.
+    thread::scope(|s| {
+        let token = gil.attach();
+        s.spawn(|| in_child(|| assert!(gil.attach_for(Duration::from_millis(1)).unwrap_err().is_timed_out())))
+            .join()
+            .unwrap();
+        drop(token);
+        assert!(gil.try_attach().is_some());
+    });
+}
+
 fn the_exit_of_a_child_waits_for_nobody_lost() {
     let over = Arc::new(AtomicBool::new(false));
     let runs_on = thread::spawn({
@@ -301,6 +354,7 @@ fn forks() {
         ),
         ("a_child_may_fork_in_turn", a_child_may_fork_in_turn as fn()),
         ("a_lock_that_was_held_is_not_free_in_the_child", a_lock_that_was_held_is_not_free_in_the_child as fn()),
+        ("a_gil_stays_with_the_thread_that_forks", a_gil_stays_with_the_thread_that_forks as fn()),
         ("the_exit_of_a_child_waits_for_nobody_lost", the_exit_of_a_child_waits_for_nobody_lost as fn()),
     ];
     for (name, case) in cases {

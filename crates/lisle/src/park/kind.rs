@@ -18,6 +18,7 @@ impl Kind {
                 | Kind::PoolJoin
                 | Kind::QueueLock
                 | Kind::SharedLock
+                | Kind::Gil
         )
     }
 }
@@ -75,6 +76,8 @@ kinds! {
     QueueJoin => "queue join",
     /// A queue's own lock, which is held for the length of one operation.
     QueueLock => "queue lock",
+    /// A [`Gil`](crate::gil::Gil) that another thread holds.
+    Gil => "gil",
     /// A token from [`unpark`](crate::thread::Thread::unpark).
     Park => "park",
     /// Another process: its end, or its answer.

@@ -76,7 +76,8 @@ pub(crate) use limit::Limit;
 pub(crate) use lot::{Choice, unpark, unpark_all, unpark_one};
 pub(crate) use record::Record;
 pub(crate) use site::{Site, Spot};
-pub(crate) use wait::{Outcome, Owner, Subject, Wait, WaitError, key_of, park, park_with};
+pub(crate) use stats::WaitStat;
+pub(crate) use wait::{Alarm, Outcome, Owner, Subject, Then, Wait, WaitError, key_of, park, park_with};
 
 /// Called when a thread begins to wait, and when one is adopted or started: in a process that has not
 /// called in before, and in the child of a fork, the environment may ask for the agent.

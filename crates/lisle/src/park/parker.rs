@@ -84,6 +84,12 @@ impl Parker {
         }
     }
 
+    /// Whether looking around for a moment finds that there is no need to sleep.
+    pub(crate) fn has_news_soon(&self) -> bool {
+        let news = || matches!(self.word.load(Ordering::Acquire), GRANTED | POKED).then_some(());
+        spin::spin_until(news).is_some()
+    }
+
     /// [`wait`](Parker::wait), also for something that is not done in this process.
     #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
     pub(crate) fn wait_outside(&self, deadline: Option<Instant>, outside: Outside<'_>) -> Woke {

@@ -9,6 +9,7 @@ use super::report::Report;
 use super::site::Spot;
 use super::told::Told;
 use super::{current, deadlock, watched};
+use std::cell::Cell;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -143,6 +144,10 @@ pub(crate) struct Wait<'a> {
     /// Called now and then by the waiting thread, first when the wait is due: true ends the wait as
     /// `Invalid`, so that the call looks again.
     pub(crate) overdue: Option<&'a dyn Fn() -> bool>,
+    /// Called once by the waiting thread before it sleeps, if looking around has brought nothing; likewise.
+    pub(crate) last_look: Option<&'a dyn Fn() -> bool>,
+    /// Called by the waiting thread at a time of the primitive's choice.
+    pub(crate) alarm: Option<Alarm<'a>>,
     /// What else can end the wait, as `Invalid`: something that is not done in this process.
     #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
     pub(crate) outside: Option<super::outside::Outside<'a>>,
@@ -170,12 +175,34 @@ impl<'a> Wait<'a> {
             unfailing: false,
             since: None,
             overdue: None,
+            last_look: None,
+            alarm: None,
             #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
             outside: None,
             detail: 0,
             length: None,
         }
     }
+}
+
+/// What a waiting thread does at a certain time.
+#[derive(Clone, Copy)]
+pub(crate) struct Alarm<'a> {
+    /// When; never if `None`. Read before each sleep, so it may be set while the wait begins.
+    pub(crate) at: &'a Cell<Option<Instant>>,
+    /// Puts `at` off, or the call would come again at once.
+    pub(crate) ring: &'a dyn Fn(Instant) -> Then,
+}
+
+/// What comes after an alarm.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The thread goes on sleeping.
+    Sleep,
+    /// It looks around for a moment first: the grant will not be long.
+    LookAround,
+    /// The wait ends as `Invalid`: the call looks again.
+    Leave,
 }
 
 /// How a wait can end.
@@ -343,13 +370,20 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
     // What is overdue gets looked at ever more rarely: a long wait is not to cost for its length.
     let mut due = lot::FAIR_AFTER;
     let mut due_at = now.filter(|_| wait.overdue.is_some()).map(|now| now + due);
-    let mut spin = wait.spin;
+    let (mut spin, mut last_look) = (wait.spin, wait.last_look);
     let outcome = loop {
         // An interrupt that came before the parker could be poked.
         if wait.interruptible && me.is_interrupted() {
             break Outcome::Interrupted;
         }
-        let until = [wait.deadline, look_at, due_at, breathe_at].into_iter().flatten().min();
+        if let Some(last_look) = last_look.take_if(|_| !spin || !me.parker.has_news_soon()) {
+            spin = false;
+            if last_look() {
+                break Outcome::Invalid;
+            }
+        }
+        let alarm_at = wait.alarm.and_then(|alarm| alarm.at.get());
+        let until = [wait.deadline, look_at, due_at, breathe_at, alarm_at].into_iter().flatten().min();
         let mut look = false;
         #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
         let woke = match wait.outside {
@@ -378,6 +412,18 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
                     due_at = Some(now + due);
                     if wait.overdue.is_some_and(|overdue| overdue()) {
                         break Outcome::Invalid;
+                    }
+                }
+                if passed(alarm_at)
+                    && let Some(alarm) = wait.alarm
+                {
+                    match (alarm.ring)(now) {
+                        Then::Sleep => {}
+                        Then::LookAround => spin = true,
+                        Then::Leave => break Outcome::Invalid,
+                    }
+                    if cfg!(loom) {
+                        alarm.at.set(None); // in a model all the time that there is has passed
                     }
                 }
                 if passed(look_at) {
