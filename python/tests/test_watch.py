@@ -261,6 +261,34 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     assert run(code=code).stderr == ""
 
 
+def test_where_frames_cannot_be_read():
+    """On a version that is newer than this package."""
+    code = f"""
+import sys
+from lisle import _lisle, threading, watch
+_lisle._forget_layout()
+lock = threading.RLock()
+with lock: assert lock.taken_at is None
+while "no frames" in watch.dump(): pass
+with lock:
+    assert lock.taken_at == "<string>:7 in <module>", lock.taken_at
+    def call():
+        with lock: pass
+    thread = threading.Thread(target=call, name="it")
+    thread.start()
+    while not any(t["name"] == "it" and t["wait"] for t in watch.snapshot(frames=False)["threads"]): pass
+    while (now := watch.snapshot())["frames_missing"]: pass
+    (it,) = [t for t in now["threads"] if t["name"] == "it"]
+    assert it["wait"]["called_at"] == "<string>:10 in call"
+    assert it["wait"]["owners"][0]["taken_at"] == "<string>:7 in <module>"
+    functions = [frame["function"] for frame in it["frames"]]
+    assert functions[0] == "call", functions
+    assert {FREE_THREADED} or functions[1:3] == ["Thread.run", "Thread._bootstrap_inner"], functions
+thread.join()
+"""
+    run(code=code)
+
+
 # By signals.
 
 

@@ -53,6 +53,12 @@ fn _set_name(name: &str) {
     kit::wait::set_name(name);
 }
 
+/// For tests: everything as on a version of which it is not known where its frames are.
+#[pyfunction]
+fn _forget_layout() {
+    kit::place::forget_layout();
+}
+
 #[pymodule(gil_used = false)]
 fn _lisle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
@@ -68,6 +74,7 @@ fn _lisle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_set_main_thread, module)?)?;
     module.add_function(wrap_pyfunction!(_interrupt, module)?)?;
     module.add_function(wrap_pyfunction!(_set_name, module)?)?;
+    module.add_function(wrap_pyfunction!(_forget_layout, module)?)?;
     module.add_function(wrap_pyfunction!(future::_set_up_futures, module)?)?;
     module.add_function(wrap_pyfunction!(pool::_set_up_pools, module)?)?;
     module.add_function(wrap_pyfunction!(queue::_queue_set_up, module)?)?;

@@ -29,6 +29,11 @@ pub(crate) unsafe fn set_up() -> bool {
     holds()
 }
 
+/// As on a version that is not known here: for tests.
+pub(crate) fn forget() {
+    HOLDS.store(false, Ordering::Relaxed);
+}
+
 /// Whether frames can be read.
 pub(crate) fn holds() -> bool {
     HOLDS.load(Ordering::Relaxed)

@@ -39,6 +39,12 @@ pub(crate) fn set_up() {
     READABLE.store(unsafe { layout::set_up() && code_number::holds() }, Ordering::Relaxed);
 }
 
+/// As on a version whose frames cannot be read: for tests.
+pub(crate) fn forget_layout() {
+    layout::forget();
+    READABLE.store(false, Ordering::Relaxed);
+}
+
 /// From now on it is known where locks are taken, whatever it costs.
 pub(crate) fn want() {
     WANTED.store(true, Ordering::Relaxed);
