@@ -5,7 +5,6 @@ use super::cells;
 use super::list::{Column, Shape};
 use super::look::Look;
 use super::picture::{ObjectRow, Picture, Standing};
-use crate::harmless::fit_end;
 use crate::human;
 use ratatui::style::Style;
 use std::cmp::Ordering;
@@ -121,7 +120,7 @@ impl Column for ObjectColumn {
             O::Waiting => object.waiting.to_string(),
             O::Length => object.length.map(human::number).unwrap_or_default(),
             O::Held => cells::owners(picture.owners(row), width),
-            O::Taken => fit_end(cells::taken_at(picture.owners(row)).unwrap_or_default(), width).into_owned(),
+            O::Taken => cells::site(cells::taken_at(picture.owners(row)).unwrap_or_default(), width),
         }
     }
 

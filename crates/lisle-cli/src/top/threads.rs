@@ -5,7 +5,7 @@ use super::cells;
 use super::list::{Column, Shape};
 use super::look::Look;
 use super::picture::{Picture, Standing, ThreadRow};
-use crate::harmless::{fit, fit_end};
+use crate::harmless::fit;
 use crate::human;
 use ratatui::style::Style;
 use std::cmp::Ordering;
@@ -173,8 +173,8 @@ impl ThreadColumn {
         match self {
             T::For => cells::object(&wait.kind, &wait.object, width),
             T::Held => cells::owners(&wait.owners, width),
-            T::Called => fit_end(&wait.called_at, width).into_owned(),
-            _ => fit_end(cells::taken_at(&wait.owners).unwrap_or_default(), width).into_owned(),
+            T::Called => cells::site(&wait.called_at, width),
+            _ => cells::site(cells::taken_at(&wait.owners).unwrap_or_default(), width),
         }
     }
 }

@@ -218,7 +218,10 @@ fn draw_head(model: &Model, area: Rect, buffer: &mut Buffer) {
     let interval = format!("every {}", time(model.asking.interval.as_micros() as u64));
     let mut facts = vec![format!("up {}", time(process.age_us)), interval, format!("lisle {}", process.lisle)];
     facts.extend(process.interpreter.clone());
-    let command = harmless(&process.command.join(" ")).into_owned();
+    // Which directory the program lies in tells least.
+    let command = process.command.join(" ");
+    let directory = process.command.first().and_then(|program| Some(program.rfind('/')? + 1)).unwrap_or(0);
+    let command = harmless(&command[directory..]);
     let left = format!("lisle top {}  {command}", model.pid);
     // The command is worth more than the versions.
     let room = usize::from(area.width).saturating_sub(width(&left).min(50) + 2);
