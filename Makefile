@@ -17,7 +17,7 @@ say      = @printf '\n\033[1m== %s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint unit portable model soak fuzz schema bench bench-gil docs tools mirror conformance bench-python endurance endurance-short extension python wheel stubs third-party test-free-threaded
+.PHONY: help run test lint unit portable model soak fuzz schema bench bench-gil docs tools mirror conformance bench-python endurance endurance-short extension python wheel stubs third-party test-free-threaded web-test
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -42,7 +42,7 @@ mirror: extension ## The Python example by plain Python and by python -m lisle, 
 extension:
 	@ci/python-dev.sh '$(PYTHON)'
 
-test: lint unit portable model docs python stubs endurance-short ## All that must hold before a change goes in.
+test: lint unit portable model docs python stubs endurance-short web-test ## All that must hold before a change goes in.
 	$(say) "all is well"
 
 lint: tools ## Format, lints, and who may sleep where.
@@ -68,6 +68,10 @@ model: export LOOM_MAX_PREEMPTIONS ?= 2
 model: ## The protocols in loom: every order of steps, deadline and interrupt among them.
 	$(say) "models, up to $(LOOM_MAX_PREEMPTIONS) preemptions"
 	RUSTFLAGS='--cfg loom' $(CARGO) test --release --package lisle --lib --target-dir target-loom model
+
+web-test: ## The page of `lisle web` in a headless Chromium (ARGS=page.test.js; ARGS=--pictures makes the documentation's).
+	$(say) "the page of lisle web, in a browser"
+	ci/test-web.sh $(ARGS)
 
 soak: export LISLE_SOAK ?= 25
 soak: ## The tests in release, those of chance LISLE_SOAK (25) times as long.

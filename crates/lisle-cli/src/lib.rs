@@ -25,6 +25,7 @@ mod source;
 mod testing;
 mod top;
 mod trace;
+mod web;
 
 use source::Gone;
 
@@ -54,6 +55,8 @@ enum Command {
     Trace(trace::Arguments),
     /// Show a process live in the terminal: its threads, its locks and queues, any deadlock
     Top(top::Arguments),
+    /// Show the threads of a process live in the browser, at an address that only this machine reaches
+    Web(web::Arguments),
 }
 
 /// The program, called with these arguments, the first of which is its name.
@@ -71,6 +74,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Trace(arguments) => trace::run(arguments),
         Command::Top(arguments) => top::run(arguments),
+        Command::Web(arguments) => web::run(arguments),
     };
     done.unwrap_or_else(|why| {
         tell(&why.to_string());

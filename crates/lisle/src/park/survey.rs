@@ -49,6 +49,8 @@ impl Seen {
 
 /// The threads as they are now, and what is wrong with their waits.
 pub(crate) fn survey() -> Survey {
+    // First: what is told only after we have looked, and stays, would pass for over.
+    let past = deadlock::lock_reported().past.iter().cloned().collect();
     let records: Vec<Shared> = registry::lock().iter().cloned().collect();
     let threads: Vec<Seen> = records.iter().cloned().map(Seen::new).collect();
     let waits: HashMap<u32, &Waiting> =
@@ -75,7 +77,6 @@ pub(crate) fn survey() -> Survey {
     if reports.is_empty() {
         reports.extend(rest(&threads));
     }
-    let past = deadlock::lock_reported().past.iter().cloned().collect();
     Survey { threads, reports, past }
 }
 
