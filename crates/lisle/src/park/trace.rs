@@ -17,9 +17,12 @@ use std::time::Instant;
 
 /// What all rings take together at most.
 const BUDGET: usize = 32 << 20;
-/// Ten thousand threads get one of the smallest.
+/// What of that is not for rings that grow: threads that have none yet come first.
+const RESERVE: usize = BUDGET / 4;
+/// In events. Ten thousand threads get one of the smallest; one of the largest lasts a busy thread for a tenth
+/// of a second.
 const SMALLEST: usize = 128;
-const LARGEST: usize = 32 << 10;
+const LARGEST: usize = 128 << 10;
 
 /// What is left of the budget. Changed under the tracer's lock.
 static LEFT: AtomicUsize = AtomicUsize::new(BUDGET);
@@ -147,16 +150,16 @@ fn ring<'a>() -> Option<&'a Traced> {
 #[cold]
 #[inline(never)]
 fn find_room(full: Option<&Traced>) -> Option<&Traced> {
-    let mut capacity = SMALLEST;
+    let (mut capacity, mut reserve) = (SMALLEST, 0);
     if let Some(traced) = full {
         let good_until = traced.read.load(Ordering::Acquire) + traced.ring.capacity() - 1;
         traced.good_until.store(good_until, Ordering::Relaxed);
         if traced.ring.head() < good_until {
             return Some(traced);
         }
-        capacity = (traced.ring.capacity() as usize * 4).min(LARGEST);
+        (capacity, reserve) = ((traced.ring.capacity() as usize * 4).min(LARGEST), RESERVE);
     }
-    let has_room = LEFT.load(Ordering::Relaxed) >= capacity * Ring::SLOT;
+    let has_room = LEFT.load(Ordering::Relaxed) >= capacity * Ring::SLOT + reserve;
     let is_largest = full.is_some_and(|traced| traced.ring.capacity() as usize == capacity);
     if has_room && !is_largest && !OVER.get() && replace(capacity) {
         // SAFETY: as in `ring`; `replace` has just put it there.

@@ -75,7 +75,23 @@ fn the_slices_of_a_lock_add_up_to_its_counters() {
         });
         workers.iter().for_each(|worker| until_waits(worker.thread()));
         drop(held);
-        let stats: Vec<_> = workers.into_iter().map(|worker| worker.join().unwrap()).collect();
+        let mut stats: Vec<_> = workers.into_iter().map(|worker| worker.join().unwrap()).collect();
+        // The same for the queue, at both of its ends.
+        let getter = scope.spawn(|| {
+            jobs.get().unwrap();
+            thread::current().wait_stats()
+        });
+        until_waits(getter.thread());
+        jobs.put(0).unwrap();
+        stats.push(getter.join().unwrap());
+        (0..4).for_each(|n| jobs.put(n).unwrap());
+        let putter = scope.spawn(|| {
+            jobs.put(4).unwrap();
+            thread::current().wait_stats()
+        });
+        until_waits(putter.thread());
+        jobs.get().unwrap();
+        stats.push(putter.join().unwrap());
         over.store(true, Ordering::Relaxed);
         reading.join().unwrap();
         stats
@@ -117,7 +133,7 @@ fn the_slices_of_a_lock_add_up_to_its_counters() {
     assert!(sums["mutex \"north\""].0 >= 3 && sums["mutex \"south\""].0 >= 3);
     assert!(sums["queue empty \"orders\""].0 > 0 && !file.arrows.is_empty());
     let items = &file.counters["\"orders\""];
-    assert!(items.iter().all(|&(_, items)| items <= 4) && items.iter().any(|&(_, items)| items > 0));
+    assert!(items.iter().all(|&(_, items)| items <= 4) && items.iter().any(|&(_, items)| items == 4));
 }
 
 #[test]
