@@ -17,7 +17,7 @@ say      = @printf '\n\033[1m== %s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint unit portable model soak bench bench-gil docs tools mirror conformance bench-python endurance endurance-short extension python wheel stubs third-party test-free-threaded
+.PHONY: help run test lint unit portable model soak fuzz schema bench bench-gil docs tools mirror conformance bench-python endurance endurance-short extension python wheel stubs third-party test-free-threaded
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -73,6 +73,15 @@ soak: export LISLE_SOAK ?= 25
 soak: ## The tests in release, those of chance LISLE_SOAK (25) times as long.
 	$(say) "tests, $(LISLE_SOAK) times as long"
 	$(CARGO) test --release --workspace -- --include-ignored
+
+# libFuzzer comes with a nightly compiler only. What it finds is kept in fuzz/corpus as long as it is small.
+FUZZ_SECONDS ?= 300
+fuzz: ## Random frames against the parser at both ends of the agent's connection, for FUZZ_SECONDS (300).
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "'cargo fuzz' is missing; 'cargo install cargo-fuzz' brings it" >&2; exit 1; }
+	cd fuzz && RUSTUP_TOOLCHAIN=nightly cargo fuzz run frames -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -dict=frames.dict
+
+schema: ## Writes docs/schema anew, from the types.
+	LISLE_WRITE=1 $(CARGO) test --package lisle-cli --test schema
 
 bench: ## lisle and its peers, side by side (ARGS='--quick mutex'); writes target/bench/rust.json.
 	$(CARGO) run --release --package lisle-bench -- $(ARGS)
