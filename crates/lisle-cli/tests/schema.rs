@@ -124,7 +124,7 @@ fn dumps_are_as_it_says() {
     for scene in scenes {
         let mut command = std::process::Command::new(example("knots"));
         command.arg(scene).env("XDG_RUNTIME_DIR", session.path()).env("LISLE_AGENT", "1");
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
         assert_eq!(line, "ready\n");
