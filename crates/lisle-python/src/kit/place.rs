@@ -221,7 +221,11 @@ mod code_number {
         let mut number: *mut c_void = ptr::null_mut();
         // SAFETY: attached, with a code object.
         let got = unsafe { get_extra(code, INDEX.load(Ordering::Relaxed), &mut number) };
-        if got == 0 && !number.is_null() { number.addr() as u32 } else { unsafe { give(code) } }
+        if got == 0 && !number.is_null() {
+            return number.addr() as u32;
+        }
+        // SAFETY: likewise.
+        unsafe { give(code) }
     }
 
     /// Gives it the next number, where it stands instead of a pointer.
