@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lisle::gil::Gil;
+use lisle::gil::{Figures, Gil};
 
 use crate::harness::Role::{Floor, Lisle, Peer};
 use crate::harness::{Case, Figure, Goal, Plan, Unit, repeat, work};
@@ -47,11 +47,10 @@ fn attach() -> Case {
 }
 
 /// Has `threads` threads compute under one GIL for `window`. Returns how often each has done its piece of
-/// work, and the longest wait for the GIL.
-fn compute(threads: usize, window: Duration) -> (Vec<u64>, Duration) {
+/// work, and what each has had of the GIL.
+fn compute(threads: usize, window: Duration) -> (Vec<u64>, Vec<Figures>) {
     let gil = Gil::new(INTERVAL);
     let over = AtomicBool::new(false);
-    let longest = |gil: &Gil| gil.figures().iter().map(|(_, figures)| figures.waited.longest).max();
     thread::scope(|scope| {
         let hands: Vec<_> = (0..threads)
             .map(|_| {
@@ -68,9 +67,9 @@ fn compute(threads: usize, window: Duration) -> (Vec<u64>, Duration) {
             })
             .collect();
         thread::sleep(window);
-        let waited = longest(&gil).unwrap_or_default();
+        let figures = gil.figures().into_iter().map(|(_, figures)| figures).collect();
         over.store(true, Relaxed);
-        (hands.into_iter().map(|hand| hand.join().expect("it only counts")).collect(), waited)
+        (hands.into_iter().map(|hand| hand.join().expect("it only counts")).collect(), figures)
     })
 }
 
@@ -97,14 +96,22 @@ fn turns(threads: usize) -> Case {
         [
             Figure::new(name("least share"), Unit::Plain, Goal::AtLeast(0.95)),
             Figure::new(name("greatest share"), Unit::Plain, Goal::AtMost(1.05)),
+            Figure::new(name("least share of the turns"), Unit::Plain, Goal::AtLeast(0.95)),
             Figure::new(name("longest wait, in intervals"), Unit::Plain, Goal::AtMost(threads as f64 + 1.0)),
         ],
     )
     .at_most(1)
     .measured(Lisle, "lisle", move |plan| {
-        let (counts, longest) = compute(threads, plan.window * 10);
-        let fair = counts.iter().sum::<u64>() as f64 / threads as f64;
-        let [least, greatest] = [counts.iter().min(), counts.iter().max()].map(|count| *count.expect("threads") as f64);
-        vec![least / fair, greatest / fair, longest.as_secs_f64() / INTERVAL.as_secs_f64()]
+        let (counts, figures) = compute(threads, plan.window * 10);
+        let part = |of: u64, all: u64| of as f64 * threads as f64 / all as f64;
+        let (all, [least, greatest]) = (counts.iter().sum(), [counts.iter().min(), counts.iter().max()]);
+        let turns = figures.iter().map(|figures| figures.attached);
+        let longest = figures.iter().map(|figures| figures.waited.longest).max().unwrap_or_default();
+        vec![
+            part(*least.expect("threads"), all),
+            part(*greatest.expect("threads"), all),
+            part(turns.clone().min().unwrap_or(0), turns.sum()),
+            longest.as_secs_f64() / INTERVAL.as_secs_f64(),
+        ]
     })
 }

@@ -28,7 +28,7 @@ struct Arguments {
     /// How many threads compute, one number after the other
     #[arg(long, value_delimiter = ',', default_value = "0,1,2,4")]
     threads: Vec<usize>,
-    /// How long each is measured, in milliseconds: half of it without round trips first, then with them
+    /// How long each is measured, in milliseconds: in turns with and without round trips
     #[arg(long, default_value_t = 2_000)]
     window: u64,
     /// The pause between two round trips, in microseconds
@@ -96,6 +96,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// How often those who compute are left alone and are disturbed.
+const TURNS: u32 = 8;
+
 /// What came out for one server beside so many threads.
 struct Row {
     trips: usize,
@@ -115,15 +118,20 @@ fn measure(name: &str, threads: usize, arguments: &Arguments) -> io::Result<Row>
     };
     let (window, pause) = (Duration::from_millis(arguments.window / 2), Duration::from_micros(arguments.pause));
     let client = Client::of(server.address)?;
-    let rest = || {
-        lisle::thread::sleep(window / 2);
-        Ok(())
-    };
     client.round_trips(window / 10, pause)?; // to warm up
-    // Alone before and after, so that the machine's mood counts for both.
-    let (before, ()) = client.speed(rest)?;
-    let (beside, trips) = client.speed(|| client.round_trips(window, pause))?;
-    let (after, ()) = client.speed(rest)?;
+    // In turns, so that the machine's mood counts for both.
+    let (mut trips, mut alone, mut beside) = (Vec::new(), 0.0, 0.0);
+    for _ in 0..TURNS {
+        let rest = || {
+            lisle::thread::sleep(window / TURNS);
+            Ok(())
+        };
+        alone += client.speed(rest)?.0;
+        let (speed, those) = client.speed(|| client.round_trips(window / TURNS, pause))?;
+        beside += speed;
+        trips.extend(those);
+    }
+    trips.sort_unstable();
     if arguments.figures && name == "lua" {
         print_figures(&server);
     }
@@ -135,7 +143,7 @@ fn measure(name: &str, threads: usize, arguments: &Arguments) -> io::Result<Row>
         median: of_hundred(50),
         most: of_hundred(99),
         longest: *trips.last().expect("there was one"),
-        kept: (threads > 0).then(|| beside * 2.0 / (before + after)),
+        kept: (threads > 0).then(|| beside / alone),
     })
 }
 

@@ -2,7 +2,7 @@
 
 #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
 use super::outside::{Bell, Outside, Slept};
-use super::spin;
+use super::spin::{self, Pace};
 use super::sys::atomic::{AtomicU32, Ordering, fence};
 use super::sys::{self, FutexWait};
 use std::time::Instant;
@@ -87,7 +87,7 @@ impl Parker {
     /// Whether looking around for a moment finds that there is no need to sleep.
     pub(crate) fn has_news_soon(&self) -> bool {
         let news = || matches!(self.word.load(Ordering::Acquire), GRANTED | POKED).then_some(());
-        spin::spin_until(news).is_some()
+        spin::spin_at(Pace::Patient, news).is_some()
     }
 
     /// [`wait`](Parker::wait), also for something that is not done in this process.
