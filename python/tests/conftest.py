@@ -69,7 +69,7 @@ class Program:
         return self.read_until("Found ")
 
     def dump_with_frames(self):
-        while "no frames" in (text := self.dump()):
+        while "\nno frames: " in (text := self.dump()):
             pass  # the machine is busy
         return text
 
@@ -89,7 +89,7 @@ def command(*args, check=True, env=None):
 
 def dump_of(program):
     """What `lisle dump` says, with frames."""
-    while "no frames" in (text := command("dump", program.pid).stdout):
+    while "\nno frames: " in (text := command("dump", program.pid).stdout):
         pass
     return text
 

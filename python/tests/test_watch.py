@@ -168,7 +168,7 @@ def test_the_types_know_all_fields():
 
 
 def test_a_dump_has_all_of_it():
-    while "no frames" in (text := watch.dump()):
+    while "\nno frames: " in (text := watch.dump()):
         pass
     assert text.startswith(f"process {os.getpid()} (")
     assert f"CPython {sys.version.split()[0]}" in text
@@ -269,9 +269,9 @@ from lisle import _lisle, threading, watch
 _lisle._forget_layout()
 lock = threading.RLock()
 with lock: assert lock.taken_at is None
-while "no frames" in watch.dump(): pass
+while watch.snapshot()["frames_missing"]: pass
 with lock:
-    assert lock.taken_at == "<string>:7 in <module>", lock.taken_at
+    assert lock.taken_at == "<string>:8 in <module>", lock.taken_at
     def call():
         with lock: pass
     thread = threading.Thread(target=call, name="it")
@@ -279,11 +279,11 @@ with lock:
     while not any(t["name"] == "it" and t["wait"] for t in watch.snapshot(frames=False)["threads"]): pass
     while (now := watch.snapshot())["frames_missing"]: pass
     (it,) = [t for t in now["threads"] if t["name"] == "it"]
-    assert it["wait"]["called_at"] == "<string>:10 in call"
-    assert it["wait"]["owners"][0]["taken_at"] == "<string>:7 in <module>"
+    assert it["wait"]["called_at"] == "<string>:11 in call"
+    assert it["wait"]["owners"][0]["taken_at"] == "<string>:8 in <module>"
     functions = [frame["function"] for frame in it["frames"]]
     assert functions[0] == "call", functions
-    assert {FREE_THREADED} or functions[1:3] == ["Thread.run", "Thread._bootstrap_inner"], functions
+    assert {FREE_THREADED} or (functions[1], functions[-1]) == ("Thread.run", "Thread._bootstrap"), functions
 thread.join()
 """
     run(code=code)
