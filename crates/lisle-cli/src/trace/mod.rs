@@ -1,6 +1,6 @@
 //! `lisle trace`: what threads do for some seconds, as a file that Perfetto opens.
 
-use crate::client::{Client, shortened};
+use crate::client::Client;
 use crate::source::{Gone, Source};
 use crate::{print, tell};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Gone> {
     let writer = Writer::new(BufWriter::new(file), process.pid, &command).map_err(cannot)?;
     let enough = end_early().map_err(|error| Gone(format!("signals cannot be heeded: {error}")))?;
     client.start_trace()?;
-    let bar = bar(arguments.seconds, &format!("process {} ({})", process.pid, shortened(&command, 40)));
+    let bar = bar(arguments.seconds, &format!("process {}", process.pid));
     let recorded = record(&mut client, writer, arguments.seconds, &enough, |written, elapsed| {
         bar.set_position(elapsed.as_millis() as u64);
         bar.set_message(events(written));
@@ -138,7 +138,7 @@ fn record<W: Write>(
 
 fn bar(length: Duration, what: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(length.as_millis() as u64), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{prefix} {wide_bar} {elapsed} {msg}").expect("it is one");
+    let style = ProgressStyle::with_template("{prefix} {bar:20} {elapsed} {msg}").expect("it is one");
     bar.with_style(style).with_prefix(what.to_owned())
 }
 
