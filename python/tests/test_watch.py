@@ -157,6 +157,7 @@ def test_the_types_know_all_fields():
 
     seen = {"Snapshot"}
     done, lock = threading.Event(), threading.RLock()
+    done.wait(0.001)  # so that there is a wait that is over
     with lock:
         for call in (done.wait, lock.acquire):
             threading.Thread(target=call, daemon=True).start()
