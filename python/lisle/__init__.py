@@ -21,7 +21,7 @@ _os.register_at_fork(after_in_child=lambda: _set_main_thread(_threading.get_iden
 if _os.environ.get("LISLE_AGENT") == "1":
     from .watch import _make_ready
 
-    _make_ready()
+    _make_ready(agent=True)
     del _make_ready
 
 

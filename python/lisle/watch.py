@@ -9,14 +9,16 @@ lets them: `start_agent()`, `LISLE_AGENT=1` in the environment, `python -m lisle
 """
 
 import os as _os
+import sys as _sys
 
 from . import _lisle
 
 __all__ = ["dump", "dump_on_signal", "on_report", "snapshot", "start_agent", "start_agent_on_signal"]
 
 _hook = None
-# Whether others may ask for frames.
+# Whether others may ask for frames, and whether there is an agent: each is a thread.
 _ready = False
+_agent = False
 
 
 def snapshot(*, frames=True):
@@ -65,7 +67,7 @@ def start_agent():
 
     Waits until the agent listens. OSError says why it cannot.
     """
-    _make_ready()
+    _make_ready(agent=True)
     return _lisle._start_agent()
 
 
@@ -76,7 +78,7 @@ def start_agent_on_signal():
     also while the main thread waits, or another keeps the interpreter to itself. Makes the agent's thread, which
     waits for the signal.
     """
-    _make_ready()
+    _make_ready(agent=True)
     _lisle._start_agent_on_signal()
 
 
@@ -85,7 +87,7 @@ def dump_on_signal():
 
     For handlers holds what `start_agent_on_signal` says. Under `python -m lisle` it is done for the program.
     """
-    _make_ready()
+    _make_ready(agent=True)
     _lisle._dump_on_signal()
 
 
@@ -97,10 +99,30 @@ def _tell(text):
         call(json.loads(text))
 
 
-def _make_ready():
-    global _ready
+def _make_ready(agent=False):
+    global _ready, _agent
+    if not _ready and _sys.version_info >= (3, 12):
+        import warnings
+
+        warnings.filters.insert(0, ("ignore", _OursAlone(), DeprecationWarning, None, 0))
     _ready = True
+    _agent = _agent or agent
     _lisle._look()
+
+
+class _OursAlone:
+    """As the pattern of a warnings filter: that a process with several threads forks, where all but one are ours.
+    They hold nothing that a child would miss, and a program that has made no thread is not to be told that it has.
+    """
+
+    def match(self, text):
+        if not (text.startswith("This process (pid=") and "is multi-threaded" in text):
+            return False
+        try:
+            threads = len(_os.listdir("/proc/self/task"))
+        except OSError:
+            return False
+        return threads <= 1 + _ready + _agent + (_hook is not None)
 
 
 def _after_fork():

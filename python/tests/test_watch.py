@@ -157,6 +157,7 @@ def test_the_types_know_all_fields():
 
     seen = {"Snapshot"}
     done, lock = threading.Event(), threading.RLock()
+    done.wait(0.001)  # so that there is a wait that is over
     with lock:
         for call in (done.wait, lock.acquire):
             threading.Thread(target=call, daemon=True).start()
@@ -300,6 +301,22 @@ def test_a_signal_prints_a_dump(how):
             text = program.dump_with_frames()
             assert f"process {program.pid} (" in text and 'thread "MainThread"' in text
             assert "at <string>:3 in <module>" in text
+
+
+def test_our_threads_are_no_reason_to_warn_of_a_fork():
+    code = """
+import os, sys, threading
+def fork():
+    if (child := os.fork()) == 0: os._exit(0)
+    os.waitpid(child, 0)
+fork()
+print("between", file=sys.stderr)
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+fork()
+"""
+    before, after = run("-W", "always", "-m", "lisle", "-c", code).stderr.split("between\n")
+    assert before == ""
+    assert ("is multi-threaded" in after) == (sys.version_info >= (3, 12))
 
 
 def test_a_dump_while_the_interpreter_is_kept():
