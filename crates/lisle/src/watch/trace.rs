@@ -23,15 +23,20 @@ const PARTS_AFTER: u32 = 64;
 ///
 /// ```
 /// use lisle::sync::Event;
-/// use lisle::watch;
-/// use std::time::Duration;
+/// use lisle::{thread, watch};
 ///
 /// let counting = watch::Counting::start();
-/// let never = Event::named("never");
-/// never.wait_for(Duration::from_millis(1)).unwrap_err();
+/// let go = Event::named("go");
+/// thread::scope(|scope| {
+///     let waiter = scope.spawn(|| go.wait());
+///     while waiter.thread().waits_for().is_none() {
+///         thread::yield_now();
+///     }
+///     go.set();
+/// });
 /// let objects = watch::snapshot().objects;
-/// let never = objects.iter().find(|object| object.object == "\"never\"").unwrap();
-/// assert_eq!((&*never.kind, never.waits), ("event", 1));
+/// let go = objects.iter().find(|object| object.object == "\"go\"").unwrap();
+/// assert_eq!((&*go.kind, go.waits), ("event", 1));
 /// # drop(counting);
 /// ```
 #[must_use = "it counts as long as it lives"]
@@ -57,18 +62,25 @@ impl Counting {
 ///
 /// ```
 /// use lisle::sync::Event;
+/// use lisle::thread;
 /// use lisle::watch::wire::{Outcome, What};
 /// use lisle::watch::Reader;
-/// use std::time::Duration;
 ///
 /// let mut reader = Reader::start();
-/// Event::named("never").wait_for(Duration::from_millis(1)).unwrap_err();
+/// let go = Event::named("go");
+/// thread::scope(|scope| {
+///     let waiter = scope.spawn(|| go.wait());
+///     while waiter.thread().waits_for().is_none() {
+///         thread::yield_now();
+///     }
+///     go.set();
+/// });
 /// reader.stop();
 /// let trace = reader.next();
-/// let never = trace.objects.iter().find(|object| object.object == "\"never\"").unwrap();
+/// let go = trace.objects.iter().find(|object| object.object == "\"go\"").unwrap();
 /// assert!(trace.events.iter().any(|event| matches!(
 ///     event.what,
-///     What::End { object, outcome: Outcome::TimedOut, .. } if object == never.id
+///     What::End { object, outcome: Outcome::Granted, .. } if object == go.id
 /// )));
 /// assert!(trace.last);
 /// ```
