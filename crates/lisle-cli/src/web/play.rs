@@ -7,7 +7,7 @@
 use super::Web;
 use crate::source::{Gone, Source};
 use crate::testing::{self, BuildObject, BuildThread, BuildWait, object, snapshot, thread, wait};
-use lisle::watch::wire::{Confidence, Owner, Report, Snapshot, State, Stranger};
+use lisle::watch::wire::{Confidence, Owner, Report, Snapshot, State, Stranger, Thread};
 use std::io::{self, BufRead, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -50,7 +50,7 @@ impl Source for Play {
             "hostile" => hostile(),
             "pool" => testing::pool(),
             "orphan" => testing::orphan(),
-            "suspect" => testing::deadlock(),
+            "suspect" => suspect(),
             "none" => testing::empty(),
             _ => bank(now),
         };
@@ -183,6 +183,14 @@ fn deadlock(picture: &mut Snapshot, since: u64) {
     );
     let confidence = Confidence::Proven;
     picture.reports = vec![Report { confidence, text, threads: vec![40, 41], cycle: 2, age_us: since, failed: None }];
+}
+
+/// A suspicion, and a thread of lisle's own that waits, numbered as if it had come first.
+fn suspect() -> Snapshot {
+    let mut picture = testing::deadlock();
+    let own = thread(0, "lisle frames").daemon().waits(wait("a call", "by who looks at the program").ms(250));
+    picture.threads.insert(0, Thread { service: true, ..own });
+    picture
 }
 
 /// A deadlock that was over as soon as it was found.

@@ -119,6 +119,22 @@ test("a deadlock that was over at once is said all the same, until somebody has 
   isClean();
 });
 
+test("a suspicion is no deadlock, and lisle's own threads are not the program's", async (t) => {
+  await program.scene("suspect");
+  const { page, isClean } = await look(t);
+  await page.locator("#alarm[data-level=suspect]:visible", { hasText: "Suspected deadlock: transfer and audit wait for each other" }).waitFor();
+  assert.doesNotMatch(await page.title(), /deadlock/);
+  assert.equal(await row(page, "transfer").getAttribute("data-level"), "suspect");
+  assert.equal(await row(page, "report").getAttribute("data-level"), "stuck");
+  assert.equal(await page.locator(".row:visible [aria-colindex='2']").last().textContent(), "lisle frames", "they come last");
+  await page.keyboard.press("2");
+  await page.locator(".node[data-level=suspect]").first().waitFor();
+  assert.equal(await page.locator(".edge[data-level=suspect]").count(), 4);
+  assert.equal(await page.locator(".node", { hasText: "ticker" }).count(), 2, "the thread, and what it sleeps for");
+  assert.equal(await page.locator(".node", { hasText: "lisle frames" }).count(), 0);
+  isClean();
+});
+
 test("can be used by keyboard alone", async (t) => {
   const { page, isClean } = await look(t);
   await row(page, "teller-0").waitFor();

@@ -42,7 +42,7 @@ class ContentionView {
   static rows() {
     const going = new Map(); // by kind and key: [how long, the longest, how many, what trouble]
     for (const thread of model.snapshot.threads) {
-      if (!thread.wait) continue;
+      if (!thread.wait || thread.service) continue;
       const id = `${thread.wait.kind} ${keyOf(thread)}`;
       const row = going.get(id) ?? { thread, sum: 0, longest: 0, count: 0, level: null };
       row.sum += thread.wait.waited_us;

@@ -81,7 +81,8 @@ class GraphView {
       }
     }
     const chosen = nodeOf(app.selection);
-    const objects = [...model.awaited.values()].filter((awaited) => this.#idle.checked || awaited.owners.size > 0 || nodeOf({ object: awaited.key }) === chosen);
+    const shows = (awaited) => (this.#idle.checked || awaited.owners.size > 0) && awaited.waiters.some((ident) => !model.threads.get(ident).service);
+    const objects = [...model.awaited.values()].filter((awaited) => shows(awaited) || [nodeOf({ object: awaited.key }), ...awaited.waiters.map((ident) => `t${ident}`)].includes(chosen));
     const nodes = new Map();
     const edges = [];
     const put = (id, node) => {

@@ -63,8 +63,9 @@ class ThreadsView {
     place.append(el("div", { class: "tools" }, this.#search, only, this.#found));
     this.#grid = new Grid(place, {
       label: "Threads", sort: "ident", key: (thread) => thread.ident,
-      level: (thread) => model.trouble.get(thread.ident),
-      first: (thread) => WORSE.indexOf(model.trouble.get(thread.ident)),
+      level: (thread) => model.trouble.get(thread.ident) ?? (thread.service ? "service" : null),
+      // Lisle's own come last.
+      first: (thread) => (thread.service ? -1 : WORSE.indexOf(model.trouble.get(thread.ident))),
       open: (thread) => app.select({ thread: thread.ident }),
       moved: (thread) => app.selection && app.select({ thread: thread.ident }),
       columns: [
