@@ -177,14 +177,6 @@ impl RawGil {
         &self.borrows
     }
 
-    /// References that were leaked end with the hold.
-    #[inline(always)]
-    pub(super) fn forget_borrows(&self) {
-        if self.borrows.load(Ordering::Relaxed) != 0 {
-            self.borrows.store(0, Ordering::Relaxed);
-        }
-    }
-
     /// Takes it, waiting as long as `limit` says.
     #[cold]
     pub(super) fn attach_slow(
@@ -249,7 +241,12 @@ impl RawGil {
                     self.change(0, WAITERS | ASKED);
                 }
             };
-            woken = false;
+            if std::mem::take(&mut woken) {
+                // It has answered for those who sleep. It may give up before its last look, so from here on
+                // whoever lets go must see that it does so no longer, or have let go where it can see it.
+                self.change(0, WOKEN);
+                sys::heavy_barrier();
+            }
             match park_with(key_of(self), &wait, must_wait, || {}, on_leave) {
                 Outcome::Granted(HANDED) => return Ok(()),
                 Outcome::Granted(token) => woken = token == RETRY,

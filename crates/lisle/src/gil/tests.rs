@@ -308,11 +308,34 @@ fn what_another_token_has_lent_cannot_be_given_away() {
     inner.detach(|| ());
     inner.checkpoint();
     drop((inner, outer));
-    // A reference that was leaked spoils nothing for the next holder.
+    // A reference that was leaked keeps the GIL, as a token would that was leaked.
     let token = gil.attach();
     std::mem::forget(cell.get(&token));
-    drop(token);
-    gil.attach().detach(|| ());
+    assert!(panic_of(|| drop(token)).contains("in use by way of another token"));
+    assert!(gil.is_attached());
+    assert!(panic_of(|| gil.attach().detach(|| ())).contains("in use by way of another token"));
+    assert_eq!(cell.into_inner().get(), 2);
+}
+
+#[test]
+fn what_a_suspended_token_has_lent_keeps_the_gil() {
+    let gil = Gil::new(SLICE);
+    let cell = GilCell::new(&gil, Cell::new(1));
+    let outer = gil.attach();
+    let mut inner = gil.attach();
+    inner.detach(|| {
+        let again = gil.attach();
+        let lent = cell.get(&outer);
+        // The last token of this hold goes, but the value that another one has lent is in use.
+        assert!(panic_of(|| drop(again)).contains("in use by way of another token"));
+        assert!(gil.is_attached());
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| gil.attach_for(Duration::from_millis(1)).is_err());
+            assert!(other.join().unwrap(), "nobody comes in beside it");
+        });
+        lent.set(2);
+    });
+    drop((inner, outer));
     assert_eq!(cell.into_inner().get(), 2);
 }
 

@@ -115,9 +115,21 @@ impl Drop for GilToken<'_> {
         if !self.gil.is_attached() {
             drop_outside();
         } else if !self.raw().unnest() {
-            self.raw().forget_borrows();
-            self.raw().release();
+            if self.raw().borrows().load(Ordering::Relaxed) == 0 {
+                self.raw().release();
+            } else {
+                drop_lent();
+            }
         }
+    }
+}
+
+/// The last token of a hold goes while a value is lent: by way of a token whose detach goes on, or the
+/// reference was leaked. Another thread must not come in beside it, so this one keeps the GIL.
+#[cold]
+fn drop_lent() {
+    if !std::thread::panicking() {
+        panic!("{LENT}");
     }
 }
 
