@@ -128,8 +128,9 @@ mod known {
         // SAFETY: the first pointer is one of a public structure; `holds` has found the rest.
         unsafe {
             let frame = word(state.cast_const().cast(), FRAME);
+            // 3.11 shows a state to others before it is complete, also to who has the GIL.
             #[cfg(not(Py_3_13))]
-            let frame = word(frame, IN_CFRAME);
+            let frame = if frame.is_null() { frame } else { word(frame, IN_CFRAME) };
             Frame::of(frame)
         }
     }

@@ -72,6 +72,11 @@ impl Client {
         client
     }
 
+    /// Whether it has said its first word.
+    pub(super) fn has_greeted(&self) -> bool {
+        self.has_greeted
+    }
+
     fn dismiss(&mut self, why: &str, scale: &Scale) {
         self.say(&Reply::Error(why.into()), scale);
         self.is_dismissed = true;

@@ -115,6 +115,10 @@ impl Server {
         }
         let scale = self.scale.clone();
         self.with_all(|client| client.serve(&scale));
+        // From the first who really looks: others only see whether anybody is there.
+        if self.clients.values().any(Client::has_greeted) {
+            self.counting.get_or_insert_with(Counting::start);
+        }
         self.give_snapshots();
         self.clients.values_mut().for_each(|client| client.trace(&scale));
         self.lighten();
@@ -176,10 +180,7 @@ impl Server {
         loop {
             let client = match listener.accept() {
                 Ok(None) => break,
-                Ok(Some(Guest::Welcome(socket))) if self.clients.len() < MOST_CLIENTS => {
-                    self.counting.get_or_insert_with(Counting::start);
-                    Client::new(socket)
-                }
+                Ok(Some(Guest::Welcome(socket))) if self.clients.len() < MOST_CLIENTS => Client::new(socket),
                 Ok(Some(Guest::Welcome(socket))) => {
                     let text = format!("{MOST_CLIENTS} others look at this process, and there is no room for more");
                     // One word, which the socket takes at once or never.
