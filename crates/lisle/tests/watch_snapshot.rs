@@ -57,7 +57,7 @@ fn all_threads_and_what_they_wait_for() {
 
     let text = dump();
     for line in [
-        format!("thread \"waiter\" (ident {}, native id {}), daemon waits; ", b.ident, b.native_id),
+        format!("thread \"waiter\" (ident {}, native id {}), daemon waits", b.ident, b.native_id),
         format!("  for mutex \"shared\" ({:#x}), ", wait.key),
         format!("  held by thread \"holder\" (ident {}), taken at {site}", a.ident),
         "Found no deadlock.".to_owned(),
