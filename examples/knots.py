@@ -56,7 +56,7 @@ def two_locks():
         a.acquire()
 
     start((transfer, "transfer"), (audit, "audit"))
-    return lambda now: has_report(now, "suspected")
+    return lambda now: is_told(now, "suspected")
 
 
 def three_locks():
@@ -94,7 +94,7 @@ def timed_two_locks():
             first.acquire(timeout=HOUR)
 
     start((patient, "patient"), (hasty, "hasty"))
-    return lambda now: has_report(now, "timed")
+    return lambda now: is_told(now, "timed")
 
 
 def orphan():
@@ -108,7 +108,7 @@ def orphan():
 
     gone.start()
     start((heir, "heir"))
-    return lambda now: has_report(now, "orphaned")
+    return lambda now: is_told(now, "orphaned")
 
 
 def join_while_holding():
@@ -232,8 +232,9 @@ def was_failed(now):
     return any(report["failed"] for report in now["past_reports"])
 
 
-def has_report(now, confidence):
-    return any(report["confidence"] == confidence for report in now["reports"])
+def is_told(now, confidence):
+    """Whether there is such a report, and is there to stay: the thread that tells it lets go of its wait for that."""
+    return any(report["confidence"] == confidence and report["told"] for report in now["reports"])
 
 
 def main():

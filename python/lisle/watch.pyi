@@ -90,6 +90,7 @@ class Report(TypedDict):
     cycle: int
     age_us: int
     failed: int | None
+    told: bool
 
 @type_check_only
 class Snapshot(TypedDict):

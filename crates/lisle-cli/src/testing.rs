@@ -304,6 +304,7 @@ pub(crate) fn deadlock() -> Snapshot {
         cycle: 2,
         age_us: 4_200_000,
         failed: None,
+        told: true,
     }];
     picture.past_reports = vec![Report {
         confidence: Confidence::Proven,
@@ -316,6 +317,7 @@ pub(crate) fn deadlock() -> Snapshot {
         cycle: 1,
         age_us: 93_000_000,
         failed: Some(9),
+        told: true,
     }];
     picture
 }
@@ -407,6 +409,7 @@ pub(crate) fn pool() -> Snapshot {
         cycle: 2,
         age_us: 1_299_000,
         failed: None,
+        told: true,
     }];
     picture
 }
@@ -433,6 +436,7 @@ pub(crate) fn orphan() -> Snapshot {
         cycle: 0,
         age_us: 61_000_000,
         failed: None,
+        told: true,
     }];
     picture
 }

@@ -146,6 +146,7 @@ fn bank(now: u64) -> Snapshot {
         cycle: 1,
         age_us: ms * 1000 - 30_000_000,
         failed: Some(22),
+        told: true,
     }];
     picture
 }
@@ -182,7 +183,8 @@ fn deadlock(picture: &mut Snapshot, since: u64) {
          held by thread \"transfer\" (ident 40), taken at src/bank.rs:30:20"
     );
     let confidence = Confidence::Proven;
-    picture.reports = vec![Report { confidence, text, threads: vec![40, 41], cycle: 2, age_us: since, failed: None }];
+    picture.reports =
+        vec![Report { confidence, text, threads: vec![40, 41], cycle: 2, age_us: since, failed: None, told: true }];
 }
 
 /// A suspicion, and a thread of lisle's own that waits, numbered as if it had come first.
@@ -225,6 +227,7 @@ fn three(picture: &mut Snapshot, since: u64) {
         cycle: 3,
         age_us: since,
         failed: None,
+        told: true,
     }];
 }
 

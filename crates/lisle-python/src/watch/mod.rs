@@ -250,6 +250,7 @@ pub(crate) fn tell(report: &Report) -> bool {
         cycle: report.cycle as u32,
         age_us: age.as_micros() as u64,
         failed: None,
+        told: true,
     };
     let Ok(text) = serde_json::to_string(&report) else { return false };
     let mut pending = post.kept();

@@ -107,8 +107,9 @@ fn was_failed(now: &Snapshot) -> bool {
     now.past_reports.iter().any(|report| report.failed.is_some())
 }
 
+/// Whether there is such a report, and is there to stay: the thread that tells it lets go of its wait for that.
 fn is_told(now: &Snapshot, confidence: Confidence) -> bool {
-    now.reports.iter().any(|report| report.confidence == confidence)
+    now.reports.iter().any(|report| report.confidence == confidence && report.told)
 }
 
 /// Each thread holds a lock of its own and wants the next one's.

@@ -46,8 +46,14 @@ pub fn snapshot_with(request: &SnapshotRequest) -> Snapshot {
         threads: threads.iter().map(|seen| thread_of(seen, now, &mut names)).collect(),
         strangers,
         objects,
+        reports: reports
+            .iter()
+            .map(|report| wire::Report {
+                told: past.iter().any(|past| is_same(&past.report, report)),
+                ..report_of(report, youngest(report), None)
+            })
+            .collect(),
         past_reports: past_reports(past, &reports),
-        reports: reports.iter().map(|report| report_of(report, youngest(report), None)).collect(),
         frames_missing: None,
     };
     if let Some(interpreter) = interpreter::get() {
@@ -221,13 +227,19 @@ fn report_of(report: &Report, age: Duration, failed: Option<u32>) -> wire::Repor
         cycle: report.cycle as u32,
         age_us: micros(age),
         failed,
+        told: true,
     }
+}
+
+/// Whether both are of the same threads.
+fn is_same(a: &Report, b: &Report) -> bool {
+    let threads = |report: &Report| -> HashSet<u32> { report.links.iter().map(|link| link.ident).collect() };
+    threads(a) == threads(b)
 }
 
 /// Those that are over: not there any more.
 fn past_reports(past: Vec<deadlock::Past>, now: &[Report]) -> Vec<wire::Report> {
-    let threads = |report: &Report| -> HashSet<u32> { report.links.iter().map(|link| link.ident).collect() };
-    let is_there = |past: &Report| now.iter().any(|report| threads(report) == threads(past));
+    let is_there = |past: &Report| now.iter().any(|report| is_same(report, past));
     past.into_iter()
         .filter(|past| past.failed.is_some() || !is_there(&past.report))
         .map(|past| report_of(&past.report, past.at.elapsed(), past.failed))

@@ -344,6 +344,9 @@ pub struct Report {
     pub age_us: u64,
     /// The thread whose wait was failed for it.
     pub failed: Option<u32>,
+    /// Whether the program has been told: the waits that see it for the first time report it, once. A thread
+    /// that tells waits for nothing meanwhile, so a report of now is not to be seen for that moment.
+    pub told: bool,
 }
 
 /// What happened in a stretch of time.
