@@ -371,6 +371,31 @@ watch.start_agent_on_signal(){GATE}gate()
         assert "at <string>:8 in gate" in program.dump_with_frames()
 
 
+def test_a_program_that_closes_what_it_has_not_opened(tmp_path):
+    """Its own files, which get the numbers of the agent's, are left alone: by orders, by a fork, at the end."""
+    code = f"""
+import os, signal, warnings
+from lisle import watch
+warnings.simplefilter("ignore")
+watch.start_agent()
+watch.dump_on_signal()
+taken = max(map(int, os.listdir("/proc/self/fd"))) + 1
+os.closerange(3, taken)
+files = [open(r"{tmp_path}/" + str(n), "w") for n in range(taken)]
+assert files[0].fileno() == 3
+signal.raise_signal(signal.SIGQUIT)
+child = os.fork()
+for n, file in enumerate(files):
+    file.write(str(n))
+    file.flush()
+if child == 0:
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+"""
+    assert run("-c", code).stderr == ""
+    assert all(file.read_text() == 2 * file.name for file in tmp_path.iterdir())
+
+
 # From outside.
 
 

@@ -379,3 +379,38 @@ fn awaited_under_runtimes() {
     assert_eq!(results.iter().filter(|result| matches!(result, Ok(7))).count(), 1);
     assert_eq!(results.len(), 8);
 }
+
+/// Of many futures that are pending in one pool all depend on the same workers, who are named once.
+#[test]
+#[cfg(feature = "watch")]
+fn who_waits_for_many_is_looked_at_for_little() {
+    const WORKERS: usize = 4;
+    let pool = ThreadPoolExecutor::builder().max_workers(WORKERS).name("looked-at").build().unwrap();
+    let go = Arc::new(Event::new());
+    let futures: Vec<_> = (0..10_000)
+        .map(|_| {
+            let go = go.clone();
+            pool.submit(move || go.wait().unwrap()).unwrap()
+        })
+        .collect();
+    let wait_all = thread::Builder::new()
+        .name("waits-for-many".into())
+        .spawn(move || wait(&futures, Until::AllCompleted).unwrap().done.len())
+        .unwrap();
+    let owners = loop {
+        let now = lisle::watch::snapshot();
+        let thread = now.threads.iter().find(|thread| thread.name == "waits-for-many");
+        match thread.and_then(|thread| thread.wait.as_ref()) {
+            // Those that wait in the pool, and one that each worker has begun.
+            Some(wait)
+                if now.threads.iter().filter(|thread| thread.name.starts_with("looked-at")).count() == WORKERS =>
+            {
+                break wait.owners.len();
+            }
+            _ => thread::yield_now(),
+        }
+    };
+    assert!((WORKERS..=2 * WORKERS).contains(&owners), "{owners}");
+    go.set();
+    assert_eq!(wait_all.join().unwrap(), 10_000);
+}

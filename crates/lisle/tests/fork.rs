@@ -1,6 +1,7 @@
 //! The child of a fork has one thread, an empty lot, and every means to go on.
 #![cfg(target_os = "linux")]
 
+use lisle::executor::ThreadPoolExecutor;
 use lisle::gil::Gil;
 use lisle::sync::{Condvar, Mutex};
 use lisle::thread::{self, Builder, JoinError, JoinHandle, Local};
@@ -291,6 +292,7 @@ fn a_gil_stays_with_the_thread_that_forks() {
         let mut token = gil.attach();
         in_child(|| {
             // The others are not there: nobody takes it, and who was in the line does not hold it up.
+            assert!(gil.waiters().is_empty());
             token.checkpoint();
             token.detach(|| assert!(gil.try_attach().is_some()));
             thread::scope(|s| {
@@ -343,6 +345,25 @@ fn the_exit_of_a_child_waits_for_nobody_lost() {
     runs_on.join().unwrap();
 }
 
+fn pools_come_and_go_while_others_fork() {
+    let over = Arc::new(AtomicBool::new(false));
+    let makers: Vec<_> = (0..2)
+        .map(|_| {
+            let over = over.clone();
+            thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    drop(ThreadPoolExecutor::new());
+                }
+            })
+        })
+        .collect();
+    for _ in 0..200 {
+        in_child(|| drop(ThreadPoolExecutor::new()));
+    }
+    over.store(true, Ordering::Relaxed);
+    makers.into_iter().for_each(|maker| maker.join().unwrap());
+}
+
 /// One after the other: `std` has locks of its own, which a thread that begins takes for a moment. A child
 /// that is forked in that moment can start no threads.
 #[test]
@@ -358,6 +379,7 @@ fn forks() {
         ("a_child_may_fork_in_turn", a_child_may_fork_in_turn as fn()),
         ("a_lock_that_was_held_is_not_free_in_the_child", a_lock_that_was_held_is_not_free_in_the_child as fn()),
         ("a_gil_stays_with_the_thread_that_forks", a_gil_stays_with_the_thread_that_forks as fn()),
+        ("pools_come_and_go_while_others_fork", pools_come_and_go_while_others_fork as fn()),
         ("the_exit_of_a_child_waits_for_nobody_lost", the_exit_of_a_child_waits_for_nobody_lost as fn()),
     ];
     for (name, case) in cases {

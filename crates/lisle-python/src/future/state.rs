@@ -64,6 +64,7 @@ pub(super) fn turned(word: u64, phase: u64) -> u64 {
 }
 
 /// On whom it depends that it will be done.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Prospect {
     Unknown,
     /// The thread of this ident.

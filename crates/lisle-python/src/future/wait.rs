@@ -28,9 +28,9 @@ impl Watched {
     }
 }
 
-/// Names those on whom it depends that a future with this word will be done.
-pub(super) fn name_owners(word: u64, group: u32, found: &mut dyn FnMut(Owner)) {
-    match prospect(word) {
+/// Names those on whom it depends that a future with this prospect will be done.
+pub(super) fn name_owners(prospect: Prospect, group: u32, found: &mut dyn FnMut(Owner)) {
+    match prospect {
         Prospect::Unknown => found(Owner::any(group, 0, Bond::Calls)),
         Prospect::RunBy(ident) => found(Owner::any(group, ident, Bond::Calls)),
         Prospect::PendingIn(number) => {
@@ -45,7 +45,7 @@ impl Subject for Watched {
     }
 
     fn owners(&self, _: Kind, found: &mut dyn FnMut(Owner)) {
-        name_owners(self.word(), 1, found);
+        name_owners(prospect(self.word()), 1, found);
     }
 }
 

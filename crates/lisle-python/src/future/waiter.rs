@@ -13,6 +13,7 @@ use crate::pool;
 use lisle::Kind;
 use lisle::embed::{self, Bond, Owner, Subject, Waiting};
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::ptr;
@@ -214,13 +215,17 @@ impl Subject for Set {
         if self.foreign && self.any {
             return found(Owner::any(1, 0, Bond::Calls));
         }
-        for (place, future) in self.futures.iter().enumerate() {
-            let (word, group) = (future.word(), if self.any { 1 } else { place as u32 + 1 });
-            match phase(word) < NOTIFIED {
-                true => name_owners(word, group, found),
+        // Each prospect once: of a hundred thousand that wait in one pool, all depend on the same workers.
+        let mut told = HashSet::new();
+        for word in self.futures.iter().map(|future| future.word()) {
+            let prospect = match phase(word) < NOTIFIED {
+                true => prospect(word),
                 // Done, and about to tell.
-                false if self.any => found(Owner::any(1, 0, Bond::Calls)),
-                false => {}
+                false if self.any => Prospect::Unknown,
+                false => continue,
+            };
+            if told.insert(prospect) {
+                name_owners(prospect, if self.any { 1 } else { told.len() as u32 }, found);
             }
         }
     }

@@ -96,7 +96,7 @@ pub enum Done {
 }
 
 /// On whom it depends that a future will be done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Prospect {
     /// Nobody knows, or it is done.
     Unknown,

@@ -22,6 +22,8 @@ const MOST_POOLS: u32 = 1 << 24;
 
 /// Enters a pool, which is made with its number.
 pub(super) fn enter(most: usize, make: impl FnOnce(u32) -> Arc<Inner>) -> Arc<Inner> {
+    #[cfg(all(unix, not(loom)))]
+    crate::park::fork::hold_also(|| Box::new(TEAMS.lock()));
     let id = {
         let (last, teams) = &mut *TEAMS.lock();
         loop {

@@ -7,7 +7,7 @@ use crate::park::sys::{InnerLock, cheap_barrier};
 use crate::park::wait::{Bond, Subject};
 use crate::park::{Kind, Limit, Owner, Site, Wait, WaitError};
 use crate::queue::gate::Gate;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -404,9 +404,14 @@ impl<W: Watch + ?Sized> Subject for WaitSet<'_, W> {
             // One is done, and will be told of when the callbacks before ours have been called.
             found(Owner::any(1, 0, Bond::Calls));
         }
-        for (place, future) in pending.into_iter().enumerate() {
-            let group = if self.any { 1 } else { place as u32 + 1 };
-            match future.prospect() {
+        // Each prospect once: of a hundred thousand that wait in one pool, all depend on the same workers.
+        let mut told = HashSet::new();
+        for prospect in pending.into_iter().map(|future| future.prospect()) {
+            if !told.insert(prospect) {
+                continue;
+            }
+            let group = if self.any { 1 } else { told.len() as u32 };
+            match prospect {
                 Prospect::Unknown => found(Owner::any(group, 0, Bond::Calls)),
                 Prospect::RunBy(ident) => found(Owner::any(group, ident, Bond::Calls)),
                 Prospect::PendingIn(pool) => {

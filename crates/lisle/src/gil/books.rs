@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 use super::figures::Figures;
+#[cfg(all(unix, not(loom)))]
+use crate::park::fork;
 use crate::park::registry;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -48,6 +50,8 @@ struct Entry {
     since: Instant,
     /// Whether it can be found in the lot. Else it is on its way in or out, and tries by itself.
     parked: bool,
+    /// Whether it has been there.
+    again: bool,
 }
 
 /// Who holds the GIL, as far as the waiting threads know.
@@ -94,6 +98,9 @@ pub(super) struct Books {
     ahead: Duration,
     /// What is left of threads that have ended.
     pub(super) ended: Figures,
+    /// In which child of forks this was last looked at.
+    #[cfg(all(unix, not(loom)))]
+    forks: u32,
 }
 
 impl Books {
@@ -109,6 +116,8 @@ impl Books {
             turn_ends: 0,
             ahead: Duration::ZERO,
             ended: Figures::NONE,
+            #[cfg(all(unix, not(loom)))]
+            forks: 0,
         }
     }
 
@@ -168,15 +177,24 @@ impl Books {
             _ => self.ticket() | LINE,
         };
         self.account(ident).line = (place & LINE != 0).then_some(place & !LINE);
-        self.queue.insert(place, Entry { ident, mine, since: now, parked: false });
+        self.queue.insert(place, Entry { ident, mine, since: now, parked: false, again: false });
         place
+    }
+
+    /// In the child of a fork, forgets those who waited in the parent.
+    pub(super) fn heed_forks(&mut self) {
+        #[cfg(all(unix, not(loom)))]
+        if std::mem::replace(&mut self.forks, fork::generation()) != fork::generation() {
+            self.queue.retain(|_, entry| registry::find(entry.ident).is_some());
+        }
     }
 
     /// The thread at this place, which sees that thread hold the GIL, is about to sleep.
     pub(super) fn park(&mut self, place: u64, holder: u32, run: Run, now: Instant) {
-        let alone = self.queue.len() == 1;
-        self.observe(holder, run, alone, now);
-        self.queue.get_mut(&place).expect("it has arrived").parked = true;
+        let entry = self.queue.get_mut(&place).expect("it has arrived");
+        entry.parked = true;
+        let nobody_waited = !std::mem::replace(&mut entry.again, true) && self.queue.len() == 1;
+        self.observe(holder, run, nobody_waited, now);
     }
 
     /// That thread holds the GIL. If it took it by itself nobody knows when: its slice begins now. But who

@@ -198,6 +198,31 @@ fn a_hand_over_is_not_lost_to_a_timeout() {
 }
 
 #[test]
+fn who_was_sent_to_try_and_gives_up_leaves_nobody_asleep() {
+    // One sleeps, one is sent to try and finds that somebody came first, who lets go while that one still
+    // counts as awake. That it then gives up must not be the end of it.
+    loom::model(|| {
+        let scene = scene(ENDLESS);
+        let token = scene.gil.attach();
+        let (hasty, patient) = (scene.clone(), scene.clone());
+        let (tell, told) = loom::sync::mpsc::channel();
+        let hasty = thread::spawn(move || {
+            tell.send(current::get()).unwrap();
+            usize::from(hasty.gil.attach_interruptible().map(|token| hasty.add_one(&token)).is_ok())
+        });
+        let patient = thread::spawn(move || scene_step(&patient));
+        drop(token);
+        let barging = scene.gil.try_attach();
+        let record = told.try_recv().ok();
+        record.as_ref().inspect(|hasty| hasty.interrupt());
+        drop(barging);
+        let granted = hasty.join().unwrap();
+        patient.join().unwrap();
+        assert_eq!(scene.count(), 1 + granted);
+    });
+}
+
+#[test]
 fn an_attach_is_interrupted_or_granted() {
     loom::model(|| {
         let scene = scene(NOTHING);

@@ -350,37 +350,30 @@ impl RawGil {
     fn pass_on(&self, mine: u64, because: Because) -> Option<(u64, bool)> {
         let (me, now) = (mine as u32, Instant::now());
         let place = Cell::new(None);
-        loop {
-            // Who is next, once that has been decided; and what became of it.
-            let next = OnceCell::new();
-            let granted = Cell::new(None);
-            let choose = |waiter: &Candidate<'_>| match next.get_or_init(|| self.next(me, because, now)) {
-                None => Choice::Stop,
-                Some(next) if next.ident == waiter.ident() => {
-                    let handed = next.due && self.hand_to(*next, because);
-                    granted.set(Some(handed));
-                    Choice::Grant(if handed { HANDED } else { RETRY })
-                }
-                Some(_) => Choice::Skip,
-            };
-            let finish = |done: Unparked| {
-                let next = next.get().copied().flatten();
-                if next.is_none() || granted.get().is_some() {
-                    place.set(self.settle(mine, because, next.zip(granted.get()), done.left, now));
-                }
-            };
-            unpark(key_of(self), choose, finish);
-            match (next.into_inner().flatten(), granted.get()) {
-                // It waited in another process, of which this one is a fork.
-                (Some(gone), None) => self.with_books(|books| books.leave(gone.place)),
-                _ => return place.get(),
+        // Who is next, once that has been decided; and what became of it.
+        let next = OnceCell::new();
+        let granted = Cell::new(None);
+        let choose = |waiter: &Candidate<'_>| match next.get_or_init(|| self.next(me, because, now)) {
+            None => Choice::Stop,
+            Some(next) if next.ident == waiter.ident() => {
+                let handed = next.due && self.hand_to(*next, because);
+                granted.set(Some(handed));
+                Choice::Grant(if handed { HANDED } else { RETRY })
             }
-        }
+            Some(_) => Choice::Skip,
+        };
+        let finish = |done: Unparked| {
+            let next = next.get().copied().flatten();
+            place.set(self.settle(mine, because, next.zip(granted.get()), done.left, now));
+        };
+        unpark(key_of(self), choose, finish);
+        place.get()
     }
 
     /// Who is to be granted something now. Called under the bucket's lock.
     fn next(&self, me: u32, because: Because, now: Instant) -> Option<Next> {
         let mut books = self.books.lock();
+        books.heed_forks();
         if because == Because::Left && self.owner() != 0 {
             return None; // somebody came first, and will look when it lets go
         }
@@ -449,7 +442,11 @@ impl RawGil {
 
     /// What the books say; under the lock under which they change.
     pub(super) fn with_books<R>(&self, look: impl FnOnce(&mut Books) -> R) -> R {
-        lot::exclusively(key_of(self), || look(&mut self.books.lock()))
+        lot::exclusively(key_of(self), || {
+            let mut books = self.books.lock();
+            books.heed_forks();
+            look(&mut books)
+        })
     }
 
     /// Who took it last without waiting, and how often in a row: not in the books' figures yet.

@@ -65,6 +65,9 @@ impl<'a> GilToken<'a> {
     /// Taking it again waits as [`attach`](Gil::attach) does, but cannot fail: an interrupt stays pending,
     /// and in a deadlock another of the waits gets the error.
     ///
+    /// `blocking` must not make use of another token of this thread that it can reach by reference: a `&GilToken`
+    /// is no proof in there that the thread is attached. What asks for one panics, as said there.
+    ///
     /// # Panics
     /// If another token of this thread is lent to a [`GilRef`](super::GilRef), or the thread is already
     /// inside a `detach`.

@@ -1,5 +1,6 @@
 //! What becomes of the lot in the child of a `fork`: it starts empty, with one thread.
 
+use super::latest::Latest;
 use super::lot::WholeLot;
 use super::names::{self, Names};
 #[cfg(all(feature = "watch", target_os = "linux"))]
@@ -12,7 +13,7 @@ use super::{current, deadlock, watched};
 use std::any::Any;
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// The library's locks, held across the fork so that the child finds nothing half done. They are
 /// taken, and given back, in the order of the fields.
@@ -22,6 +23,7 @@ struct Held {
     _names: PlainGuard<'static, Names>,
     _places: PlainGuard<'static, Places>,
     _reported: Box<dyn Any>,
+    _also: Option<Box<dyn Any>>,
     watched: watched::Held,
     _closed: sys::Closed,
     #[cfg(all(feature = "watch", target_os = "linux"))]
@@ -31,6 +33,24 @@ struct Held {
 thread_local! {
     // Without a destructor, so that it can be reached when the thread's other locals are gone.
     static HELD: Cell<Option<ManuallyDrop<Held>>> = const { Cell::new(None) };
+}
+
+static ALSO: Latest<fn() -> Box<dyn Any>> = Latest::none();
+
+/// How often this process has been forked off from another that used the library.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// Has the lock that this takes held across forks, too. No other may be taken under it. There is room for one: the
+/// pools' table of their workers, of which nothing in here knows.
+pub(crate) fn hold_also(lock: fn() -> Box<dyn Any>) {
+    if ALSO.get().is_none() {
+        ALSO.set(lock);
+    }
+}
+
+/// Changes in the child of a fork: for who keeps books of threads that are not there any more.
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
 }
 
 /// Asks the system to tell us of forks. Two go unnoticed, and their children may use nothing of this
@@ -53,6 +73,7 @@ extern "C" fn prepare() {
         _names: names::lock(),
         _places: site::lock(),
         _reported: Box::new(deadlock::lock_reported()),
+        _also: ALSO.get().map(|lock| lock()),
         watched: watched::Held::lock(),
         _closed: sys::close(),
         #[cfg(all(feature = "watch", target_os = "linux"))]
@@ -71,6 +92,7 @@ extern "C" fn in_parent() {
 
 extern "C" fn in_child() {
     let Some(mut held) = take() else { return };
+    GENERATION.fetch_add(1, Ordering::Relaxed);
     held.lot.clear();
     held.watched.clear();
     #[cfg(all(feature = "watch", target_os = "linux"))]

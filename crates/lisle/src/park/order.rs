@@ -2,7 +2,7 @@
 //! takes is a bit in a word and a ring of a bell.
 
 use super::latest::Latest;
-use super::private::PrivateFd;
+use super::private::{File, PrivateFd, file_of};
 use super::sys::{self, Handler};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -23,6 +23,8 @@ pub(super) fn first_use() {
 /// What is to be done, a bit for each, and where to ring; -1 as long as there is nobody who would hear it.
 static ORDERS: AtomicU32 = AtomicU32::new(0);
 static BELL: AtomicI32 = AtomicI32::new(-1);
+/// What the bell's number was given to.
+static BELL_FILE: Latest<Option<File>> = Latest::none();
 
 /// In the child of a fork, where nobody listens.
 pub(super) fn forget() {
@@ -36,9 +38,10 @@ pub(crate) fn give(order: u32) {
     // Either the thread, which gives its bell out before it looks, sees the bit, or we see the bell.
     ORDERS.fetch_or(order, Ordering::SeqCst);
     let bell = BELL.load(Ordering::SeqCst);
-    if bell >= 0 {
-        // SAFETY: an event descriptor that stays open until the process ends, and eight bytes to read. In a
-        // child of a fork that has not yet come to `forget` it rings the parent, who finds no order.
+    // A program that closes descriptors of others may have given the number to a file that we must not write to.
+    if bell >= 0 && BELL_FILE.get() == Some(&file_of(bell)) {
+        // SAFETY: an event descriptor, and eight bytes to read. In a child of a fork that has not yet come to
+        // `forget` it rings the parent, who finds no order.
         unsafe { libc::write(bell, (&raw const ONE).cast(), 8) };
     }
 }
@@ -50,6 +53,7 @@ pub(crate) fn bell() -> io::Result<BorrowedFd<'static>> {
     let bell = PrivateFd::new(|| eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK))?;
     // Never closed: a handler may be about to ring.
     let bell: &'static PrivateFd = Box::leak(Box::new(bell));
+    BELL_FILE.set(file_of(bell.as_fd().as_raw_fd()));
     BELL.store(bell.as_fd().as_raw_fd(), Ordering::SeqCst);
     Ok(bell.as_fd())
 }

@@ -84,10 +84,14 @@ impl Parker {
         }
     }
 
-    /// Whether looking around for a moment finds that there is no need to sleep.
-    pub(crate) fn has_news_soon(&self) -> bool {
-        let news = || matches!(self.word.load(Ordering::Acquire), GRANTED | POKED).then_some(());
-        spin::spin_at(Pace::Patient, news).is_some()
+    /// Whether looking around for a moment, at most until `deadline`, finds that there is no need to sleep.
+    pub(crate) fn has_news_soon(&self, deadline: Option<Instant>) -> bool {
+        let look = || match self.word.load(Ordering::Acquire) {
+            GRANTED | POKED => Some(true),
+            // A yield on a busy machine can take longer than all that time.
+            _ => deadline.is_some_and(|at| at <= Instant::now()).then_some(false),
+        };
+        spin::spin_at(Pace::Patient, look) == Some(true)
     }
 
     /// [`wait`](Parker::wait), also for something that is not done in this process.

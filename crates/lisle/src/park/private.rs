@@ -1,16 +1,31 @@
 //! Descriptors that a child of a fork has no business with, and closes: whoever is at the other end would
 //! not see that we are gone as long as a child holds ours.
+//!
+//! Programs close descriptors that they have not opened (`closerange`), and the numbers go to files of theirs:
+//! what is not ours any more is not closed.
 
 use super::sys::{PlainGuard, PlainLock};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::collections::BTreeSet;
-use std::mem::ManuallyDrop;
+use std::collections::BTreeMap;
+use std::mem::{ManuallyDrop, MaybeUninit};
 
-/// The numbers of all of them. Locked across a fork, and while a descriptor comes or goes: the child finds
-/// every one that there is.
-pub(super) struct Private(BTreeSet<RawFd>);
+/// The numbers of all of them, and which files they were opened for. Locked across a fork, and while a
+/// descriptor comes or goes: the child finds every one that there is.
+pub(super) struct Private(BTreeMap<RawFd, File>);
 
-static ALL: PlainLock<Private> = PlainLock::new(Private(BTreeSet::new()));
+/// The device, the number of the file on it, and its type. Polls and event counters share one number, so that
+/// one of the program's could pass for one of ours.
+pub(super) type File = (u64, u64, u32);
+
+static ALL: PlainLock<Private> = PlainLock::new(Private(BTreeMap::new()));
+
+/// What has this number now. Safe in the handler of a signal.
+pub(super) fn file_of(fd: RawFd) -> Option<File> {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: room for what the system writes, which refuses a number that is no descriptor.
+    let stat = unsafe { (libc::fstat(fd, stat.as_mut_ptr()) == 0).then(|| stat.assume_init()) }?;
+    Some((stat.st_dev, stat.st_ino, stat.st_mode))
+}
 
 /// Taken after every other lock.
 pub(super) fn lock() -> PlainGuard<'static, Private> {
@@ -20,9 +35,11 @@ pub(super) fn lock() -> PlainGuard<'static, Private> {
 impl Private {
     /// In the child. Whoever had them is not here, or must forget them.
     pub(super) fn close(&mut self) {
-        for fd in std::mem::take(&mut self.0) {
-            // SAFETY: its owner was a thread that the fork left behind, so nobody uses it here.
-            unsafe { libc::close(fd) };
+        for (fd, file) in std::mem::take(&mut self.0) {
+            if file_of(fd) == Some(file) {
+                // SAFETY: its owner was a thread that the fork left behind, so nobody uses it here.
+                unsafe { libc::close(fd) };
+            }
         }
     }
 }
@@ -36,7 +53,9 @@ impl PrivateFd {
     pub(crate) fn new<E>(make: impl FnOnce() -> Result<OwnedFd, E>) -> Result<PrivateFd, E> {
         let mut all = lock();
         let fd = make()?;
-        all.0.insert(fd.as_raw_fd());
+        if let Some(file) = file_of(fd.as_raw_fd()) {
+            all.0.insert(fd.as_raw_fd(), file);
+        }
         Ok(PrivateFd(ManuallyDrop::new(fd)))
     }
 }
@@ -50,8 +69,10 @@ impl AsFd for PrivateFd {
 impl Drop for PrivateFd {
     fn drop(&mut self) {
         let mut all = lock();
-        all.0.remove(&self.0.as_raw_fd());
-        // SAFETY: this is the drop, after which nobody uses the field.
-        unsafe { ManuallyDrop::drop(&mut self.0) };
+        let file = all.0.remove(&self.0.as_raw_fd());
+        if file.is_some() && file == file_of(self.0.as_raw_fd()) {
+            // SAFETY: this is the drop, after which nobody uses the field.
+            unsafe { ManuallyDrop::drop(&mut self.0) };
+        }
     }
 }

@@ -376,14 +376,14 @@ fn sleep(me: &Shared, node: &Node, wait: &Wait<'_>, on_leave: impl FnOnce(bool))
         if wait.interruptible && me.is_interrupted() {
             break Outcome::Interrupted;
         }
-        if let Some(last_look) = last_look.take_if(|_| !spin || !me.parker.has_news_soon()) {
+        let alarm_at = wait.alarm.and_then(|alarm| alarm.at.get());
+        let until = [wait.deadline, look_at, due_at, breathe_at, alarm_at].into_iter().flatten().min();
+        if let Some(last_look) = last_look.take_if(|_| !spin || !me.parker.has_news_soon(until)) {
             spin = false;
             if last_look() {
                 break Outcome::Invalid;
             }
         }
-        let alarm_at = wait.alarm.and_then(|alarm| alarm.at.get());
-        let until = [wait.deadline, look_at, due_at, breathe_at, alarm_at].into_iter().flatten().min();
         let mut look = false;
         #[cfg(all(feature = "outside", target_os = "linux", not(loom)))]
         let woke = match wait.outside {

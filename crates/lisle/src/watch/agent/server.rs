@@ -20,6 +20,7 @@ use crate::watch::{Counting, dump, snapshot_with};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFlags, Timespec, epoll};
 use rustix::fd::{AsFd, BorrowedFd};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
@@ -55,9 +56,9 @@ pub(super) fn run() {
     match Server::new() {
         Ok(mut server) => {
             server.obey(); // what was ordered before there was a bell
-            loop {
-                server.turn();
-            }
+            while server.turn().is_ok() {}
+            // The program has closed our poll. It may have given its number to a file of its own, which we must
+            // not wait for: nobody can look any more.
         }
         Err(error) => answer(|| Err(error)),
     }
@@ -96,8 +97,9 @@ impl Server {
         })
     }
 
-    fn turn(&mut self) {
-        for event in self.wait() {
+    /// Fails if there is nothing left to wait with.
+    fn turn(&mut self) -> io::Result<()> {
+        for event in self.wait()? {
             match event.data.u64() {
                 BELL => self.obey(),
                 LISTENER => self.let_in(),
@@ -128,19 +130,22 @@ impl Server {
             _ => Ok(()),
         });
         self.set_interests();
+        Ok(())
     }
 
     /// Waits until there is something to do; returns what is ready.
-    fn wait(&mut self) -> Vec<epoll::Event> {
+    fn wait(&mut self) -> io::Result<Vec<epoll::Event>> {
         let watched = [(self.poll.as_fd(), PollFlags::IN)];
         let mut wait = Wait::new(Kind::Client, &Clients, Location::caller(), self.deadline());
         (wait.interruptible, wait.spin, wait.outside) = (false, false, Some(Outside::Ready(&watched)));
         park(key_of(self), &wait, || true);
         let mut ready = Vec::with_capacity(MOST_CLIENTS + 2);
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // Nothing is lost by an error: what is ready stays so.
-        let _ = epoll::wait(&self.poll, spare_capacity(&mut ready), Some(&at_once));
-        ready
+        match epoll::wait(&self.poll, spare_capacity(&mut ready), Some(&at_once)) {
+            Err(error @ (Errno::BADF | Errno::INVAL)) => Err(error.into()),
+            // Nothing is lost by another error: what is ready stays so.
+            _ => Ok(ready),
+        }
     }
 
     /// When there is something to do even if nobody says so.
