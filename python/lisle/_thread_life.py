@@ -38,7 +38,7 @@ _on_their_way = {}
 
 def _wait_for_those_on_their_way():
     if not _is_finalizing():  # then they never begin
-        for finish in tuple(_on_their_way):
+        for finish in _on_their_way.copy():  # others come and go, and copying is one step
             finish.wait_begun()
 
 

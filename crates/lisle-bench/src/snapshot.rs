@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use lisle::sync::{Event, Mutex};
+use lisle::sync::{Event, Mutex, Semaphore};
 use lisle::{thread, watch};
 
 use crate::harness::Role::{Lisle, Peer};
@@ -46,19 +46,25 @@ pub(crate) fn cases(plan: &Plan) -> Vec<Case> {
 fn snapshot_of(scene: Scene, crowd: usize) -> Duration {
     let locks: Arc<[Mutex<()>]> = (0..=crowd).map(|_| Mutex::new(())).collect();
     let event = Arc::new(Event::new());
+    let ready = Arc::new(Semaphore::new(0));
     let held = locks[0].lock();
     let threads: Vec<_> = (0..crowd)
         .map(|index| {
-            let (locks, event) = (locks.clone(), event.clone());
+            let (locks, event, ready_too) = (locks.clone(), event.clone(), ready.clone());
             let wait = move || match scene {
                 Scene::OneLock => drop(locks[0].lock()),
                 Scene::OneEvent => event.wait().expect("it is set in the end"),
                 Scene::Chain => {
                     let _mine = locks[index + 1].lock();
+                    ready_too.release();
                     drop(locks[index].lock());
                 }
             };
-            thread::Builder::new().stack_size(STACK).spawn(wait).expect("the system has room for a crowd")
+            let thread = thread::Builder::new().stack_size(STACK).spawn(wait).expect("the system has room for a crowd");
+            if matches!(scene, Scene::Chain) {
+                ready.acquire().expect("it takes its lock"); // or the next one would get that
+            }
+            thread
         })
         .collect();
     let waiting = || watch::snapshot().threads.iter().filter(|thread| thread.wait.is_some()).count();

@@ -12,6 +12,8 @@ struct Team {
     size: usize,
     most: usize,
     pool: Weak<Inner>,
+    /// The process that it was made in: the child of a fork has no threads of it, and locks that they may hold.
+    process: u32,
 }
 
 /// All pools by number. No other lock is taken under this one; it is taken under those of buckets.
@@ -32,7 +34,7 @@ pub(super) fn enter(most: usize, make: impl FnOnce(u32) -> Arc<Inner>) -> Arc<In
                 break;
             }
         }
-        teams.insert(*last, Team { idents: Vec::new(), size: 0, most, pool: Weak::new() });
+        teams.insert(*last, Team { idents: Vec::new(), size: 0, most, pool: Weak::new(), process: std::process::id() });
         *last
     };
     let pool = make(id);
@@ -94,8 +96,10 @@ pub(super) fn members(id: u32, found: &mut dyn FnMut(u32)) {
     }
 }
 
-/// All pools.
+/// All pools of this process.
 pub(super) fn all() -> Vec<Arc<Inner>> {
-    let pools: Vec<_> = TEAMS.lock().1.values().map(|team| team.pool.clone()).collect();
+    let here = std::process::id();
+    let pools: Vec<_> =
+        TEAMS.lock().1.values().filter(|team| team.process == here).map(|team| team.pool.clone()).collect();
     pools.iter().filter_map(Weak::upgrade).collect()
 }

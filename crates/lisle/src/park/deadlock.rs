@@ -186,10 +186,10 @@ pub(super) fn look(me: &Shared, node: &Node, leave: &mut dyn FnMut(&Queue)) -> V
             (steps, cycle, confidence)
         }
     };
-    if !is_news(&steps, confidence) {
+    let report = in_words(&steps, cycle, confidence);
+    if !is_news(&report) {
         return Verdict::Nothing;
     }
-    let report = in_words(&steps, cycle, confidence);
     leave(lot.bucket(node.key));
     Verdict::Told(Box::new(report))
 }
@@ -226,6 +226,12 @@ impl Waiting {
         self.interruptible && record.is_interrupted()
     }
 
+    /// Whether nothing but its owners can end the wait.
+    #[cfg(all(feature = "watch", not(loom)))]
+    pub(super) fn is_lasting(&self) -> bool {
+        self.deadline.is_none() && !self.owners.iter().any(|(_, owner)| matches!(owner.bond, Bond::Took(_)))
+    }
+
     /// The wait as far as nothing but its owners can end it.
     pub(super) fn lasting(mut self) -> Option<Waiting> {
         for (_, owner) in &mut self.owners {
@@ -252,8 +258,8 @@ pub(super) fn confidence(steps: &[Step]) -> Confidence {
 const REMEMBERED: usize = 256;
 
 pub(crate) struct Reported {
-    /// What tells a deadlock from others, of the last ones.
-    sums: VecDeque<(u64, u64)>,
+    /// The marks of the last ones.
+    marks: VecDeque<Mark>,
     /// The last reports themselves, for those who look later.
     pub(super) past: VecDeque<Past>,
 }
@@ -268,17 +274,18 @@ pub(crate) struct Past {
     pub(crate) failed: Option<u32>,
 }
 
-static REPORTED: PlainLock<Reported> = PlainLock::new(Reported { sums: VecDeque::new(), past: VecDeque::new() });
+static REPORTED: PlainLock<Reported> = PlainLock::new(Reported { marks: VecDeque::new(), past: VecDeque::new() });
 
 /// What has been reported, locked; no other lock is taken under it.
 pub(super) fn lock_reported() -> PlainGuard<'static, Reported> {
     REPORTED.lock()
 }
 
-/// Whether this was not reported before: the same deadlock is found by each of its threads.
-fn is_news(steps: &[Step], confidence: Confidence) -> bool {
-    // Two sums that do not depend on where one starts. An orphan is a matter of the
-    // lock and its holder, whoever waits.
+/// What tells a deadlock from others, whoever of its threads finds it.
+pub(crate) type Mark = (u64, u64);
+
+/// Two sums that do not depend on where one starts. An orphan is a matter of the lock and its holder, whoever waits.
+fn mark(steps: &[Step], confidence: Confidence) -> Mark {
     let mut sums = (0u64, 0u64);
     for step in steps {
         let who = (u64::from(step.record.ident()), step.waiting.epoch);
@@ -287,15 +294,28 @@ fn is_news(steps: &[Step], confidence: Confidence) -> bool {
         sums.0 = sums.0.wrapping_add(mix(a, b));
         sums.1 = sums.1.wrapping_add(mix(b, !a));
     }
-    let reported = &mut lock_reported().sums;
-    if reported.contains(&sums) {
+    sums
+}
+
+/// Whether this was not reported before: the same deadlock is found by each of its threads.
+fn is_news(report: &Report) -> bool {
+    let reported = &mut lock_reported().marks;
+    if reported.contains(&report.mark) {
         return false;
     }
     if reported.len() == REMEMBERED {
         reported.pop_front();
     }
-    reported.push_back(sums);
+    reported.push_back(report.mark);
     true
+}
+
+impl Reported {
+    /// The last reports, and the marks of all that the program has been told of.
+    #[cfg(all(feature = "watch", not(loom)))]
+    pub(super) fn all(&self) -> (Vec<Past>, Vec<Mark>) {
+        (self.past.iter().cloned().collect(), self.marks.iter().copied().collect())
+    }
 }
 
 /// Keeps a report for those who look later.
@@ -350,7 +370,7 @@ pub(super) fn in_words(steps: &[Step], cycle: usize, confidence: Confidence) -> 
             taken_at: taken_at.filter(|spot| waiting.means(*spot)).map(|spot| spot.to_string()),
         }
     });
-    Report { confidence, links: links.collect(), cycle }
+    Report { confidence, links: links.collect(), cycle, mark: mark(steps, confidence) }
 }
 
 pub(crate) fn name_of(ident: u32) -> String {

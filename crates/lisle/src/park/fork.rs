@@ -44,6 +44,8 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 /// pools' table of their workers, of which nothing in here knows.
 pub(crate) fn hold_also(lock: fn() -> Box<dyn Any>) {
     if ALSO.get().is_none() {
+        watch();
+        let _registry = registry::lock(); // a fork that has begun is over before the lock is first taken
         ALSO.set(lock);
     }
 }

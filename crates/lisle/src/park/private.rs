@@ -8,10 +8,14 @@ use super::sys::{PlainGuard, PlainLock};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::collections::BTreeMap;
 use std::mem::{ManuallyDrop, MaybeUninit};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The numbers of all of them, and which files they were opened for. Locked across a fork, and while a
 /// descriptor comes or goes: the child finds every one that there is.
-pub(super) struct Private(BTreeMap<RawFd, File>);
+pub(super) struct Private(BTreeMap<RawFd, Entry>);
+
+/// The file, and what tells it from another of ours that got the number later.
+type Entry = (File, u64);
 
 /// The device, the number of the file on it, and its type. Polls and event counters share one number, so that
 /// one of the program's could pass for one of ours.
@@ -35,7 +39,7 @@ pub(super) fn lock() -> PlainGuard<'static, Private> {
 impl Private {
     /// In the child. Whoever had them is not here, or must forget them.
     pub(super) fn close(&mut self) {
-        for (fd, file) in std::mem::take(&mut self.0) {
+        for (fd, (file, _)) in std::mem::take(&mut self.0) {
             if file_of(fd) == Some(file) {
                 // SAFETY: its owner was a thread that the fork left behind, so nobody uses it here.
                 unsafe { libc::close(fd) };
@@ -46,33 +50,39 @@ impl Private {
 
 /// A descriptor that is closed in the child of a fork. To be used by a thread that never forks.
 #[derive(Debug)]
-pub(crate) struct PrivateFd(ManuallyDrop<OwnedFd>);
+pub(crate) struct PrivateFd {
+    fd: ManuallyDrop<OwnedFd>,
+    entry: Option<Entry>,
+}
 
 impl PrivateFd {
     /// What `make` returns, which must not wait.
     pub(crate) fn new<E>(make: impl FnOnce() -> Result<OwnedFd, E>) -> Result<PrivateFd, E> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let mut all = lock();
         let fd = make()?;
-        if let Some(file) = file_of(fd.as_raw_fd()) {
-            all.0.insert(fd.as_raw_fd(), file);
-        }
-        Ok(PrivateFd(ManuallyDrop::new(fd)))
+        let entry = file_of(fd.as_raw_fd()).map(|file| (file, NUMBERS.fetch_add(1, Ordering::Relaxed)));
+        entry.and_then(|entry| all.0.insert(fd.as_raw_fd(), entry));
+        Ok(PrivateFd { fd: ManuallyDrop::new(fd), entry })
     }
 }
 
 impl AsFd for PrivateFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
 
 impl Drop for PrivateFd {
     fn drop(&mut self) {
-        let mut all = lock();
-        let file = all.0.remove(&self.0.as_raw_fd());
-        if file.is_some() && file == file_of(self.0.as_raw_fd()) {
+        let (mut all, fd) = (lock(), self.fd.as_raw_fd());
+        if self.entry.is_none() || all.0.get(&fd) != self.entry.as_ref() {
+            return; // closed by the program, and another one of ours by now
+        }
+        all.0.remove(&fd);
+        if file_of(fd) == self.entry.map(|(file, _)| file) {
             // SAFETY: this is the drop, after which nobody uses the field.
-            unsafe { ManuallyDrop::drop(&mut self.0) };
+            unsafe { ManuallyDrop::drop(&mut self.fd) };
         }
     }
 }

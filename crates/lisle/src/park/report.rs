@@ -1,5 +1,6 @@
 //! Deadlocks, suspicions and orphans in words.
 
+use super::deadlock::Mark;
 use super::kind::Kind;
 use super::latest::Latest;
 use std::fmt;
@@ -71,6 +72,7 @@ pub struct Report {
     pub links: Vec<Link>,
     /// How many of the links are the cycle; 0 for an orphaned lock and for a program that is at rest.
     pub cycle: usize,
+    pub(crate) mark: Mark,
 }
 
 impl fmt::Display for Report {

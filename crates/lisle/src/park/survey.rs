@@ -6,7 +6,7 @@
 //! the same owners, a second time: then all of them were in it at the moment between the two looks, and a
 //! thread that waits takes and releases nothing.
 
-use super::deadlock::{self, Past, Waiting};
+use super::deadlock::{self, Mark, Past, Waiting};
 use super::graph::{self, Deadlock, Step};
 use super::record::{Record, Shared};
 use super::registry;
@@ -25,6 +25,8 @@ pub(crate) struct Survey {
     pub(crate) reports: Vec<Report>,
     /// The last ones that were told, those that are there now among them.
     pub(crate) past: Vec<Past>,
+    /// What the program has been told of.
+    pub(crate) told: Vec<Mark>,
 }
 
 /// A thread, and what it waits for.
@@ -50,7 +52,7 @@ impl Seen {
 /// The threads as they are now, and what is wrong with their waits.
 pub(crate) fn survey() -> Survey {
     // First: what is told only after we have looked, and stays, would pass for over.
-    let past = deadlock::lock_reported().past.iter().cloned().collect();
+    let (past, told_of) = deadlock::lock_reported().all();
     let records: Vec<Shared> = registry::lock().iter().cloned().collect();
     let threads: Vec<Seen> = records.iter().cloned().map(Seen::new).collect();
     let waits: HashMap<u32, &Waiting> =
@@ -58,7 +60,7 @@ pub(crate) fn survey() -> Survey {
     let look_up = |record: &Record| {
         let waiting = *waits.get(&record.ident())?;
         // An interrupt ends a wait before any report of it could be read.
-        (!waiting.is_interrupted(record)).then(|| waiting.clone())
+        (waiting.needs > 0 && !waiting.is_interrupted(record)).then(|| waiting.clone())
     };
     // First what can be proven: a way that ends by itself must not hide one that does not.
     let proven = graph::survey(&records, &|record| look_up(record).and_then(Waiting::lasting));
@@ -67,7 +69,10 @@ pub(crate) fn survey() -> Survey {
         proven.iter().map(|found| deadlock::in_words(&found.steps, found.cycle, Confidence::Proven)).collect();
     let told: HashSet<u32> =
         proven.iter().flat_map(|found| &found.steps[..found.cycle]).map(|step| step.record.ident()).collect();
-    for Deadlock { steps, cycle } in graph::survey(&records, &look_up) {
+    // What the first look saw of all waits there is no need to look at again.
+    let more =
+        if waits.values().all(|waiting| waiting.is_lasting()) { Vec::new() } else { graph::survey(&records, &look_up) };
+    for Deadlock { steps, cycle } in more {
         let known = steps[..cycle].iter().any(|step| told.contains(&step.record.ident()));
         if !known && is_real(&Deadlock { steps: steps.clone(), cycle }) {
             reports.push(deadlock::in_words(&steps, cycle, deadlock::confidence(&steps)));
@@ -77,7 +82,7 @@ pub(crate) fn survey() -> Survey {
     if reports.is_empty() {
         reports.extend(rest(&threads));
     }
-    Survey { threads, reports, past }
+    Survey { threads, reports, past, told: told_of }
 }
 
 /// Whether all that the deadlock is made of is still there, and has been for long enough.

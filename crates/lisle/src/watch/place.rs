@@ -4,6 +4,7 @@
 
 pub use crate::park::sys::peer_user;
 
+use super::system::fields;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
@@ -29,19 +30,22 @@ impl ProcessId {
     /// # Errors
     /// `NotFound` if there is none, or what reading `/proc` came to.
     pub fn of(pid: u32) -> io::Result<ProcessId> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The second field is the program's name in brackets, which may have blanks and brackets in it.
-        let started = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(19)?.parse().ok());
-        let started =
-            started.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/stat has no start"))?;
-        Ok(ProcessId { pid, started })
+        Ok(ProcessId::look(pid)?.0)
     }
 
     /// Whether it is still there; a process that has ended and that nobody has waited for is not.
     pub fn is_alive(self) -> bool {
-        let ended = |stat: &str| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']));
-        ProcessId::of(self.pid).is_ok_and(|now| now == self)
-            && !fs::read_to_string(format!("/proc/{}/stat", self.pid)).is_ok_and(|stat| ended(&stat))
+        ProcessId::look(self.pid).is_ok_and(|(now, has_ended)| now == self && !has_ended)
+    }
+
+    /// The process that has this number, and whether all that is left of it is that nobody has waited for it.
+    fn look(pid: u32) -> io::Result<(ProcessId, bool)> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let has_ended = matches!(fields(&stat).next(), Some("Z" | "X"));
+        let started = fields(&stat).nth(19).and_then(|ticks| ticks.parse().ok());
+        let started =
+            started.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/stat has no start"))?;
+        Ok((ProcessId { pid, started }, has_ended))
     }
 
     /// The name of its socket.

@@ -28,7 +28,7 @@ pub fn snapshot_with(request: &SnapshotRequest) -> Snapshot {
     current::ident();
     let began = Instant::now();
     let taken_at_us = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let Survey { threads, mut reports, past } = survey();
+    let Survey { threads, mut reports, past, told } = survey();
     let strangers = system::strangers(&threads.iter().map(|seen| native_id_of(&seen.record)).collect());
     if !strangers.is_empty() {
         // They may yet call in, and do what all others wait for.
@@ -49,7 +49,7 @@ pub fn snapshot_with(request: &SnapshotRequest) -> Snapshot {
         reports: reports
             .iter()
             .map(|report| wire::Report {
-                told: past.iter().any(|past| is_same(&past.report, report)),
+                told: told.contains(&report.mark),
                 ..report_of(report, youngest(report), None)
             })
             .collect(),
@@ -231,15 +231,9 @@ fn report_of(report: &Report, age: Duration, failed: Option<u32>) -> wire::Repor
     }
 }
 
-/// Whether both are of the same threads.
-fn is_same(a: &Report, b: &Report) -> bool {
-    let threads = |report: &Report| -> HashSet<u32> { report.links.iter().map(|link| link.ident).collect() };
-    threads(a) == threads(b)
-}
-
 /// Those that are over: not there any more.
 fn past_reports(past: Vec<deadlock::Past>, now: &[Report]) -> Vec<wire::Report> {
-    let is_there = |past: &Report| now.iter().any(|report| is_same(report, past));
+    let is_there = |past: &Report| now.iter().any(|report| report.mark == past.mark);
     past.into_iter()
         .filter(|past| past.failed.is_some() || !is_there(&past.report))
         .map(|past| report_of(&past.report, past.at.elapsed(), past.failed))

@@ -52,7 +52,7 @@ fn age() -> Option<Duration> {
 }
 
 /// The fields of a `stat` file from the third on. The second is a name in brackets, in which anything may be.
-fn fields(stat: &str) -> impl Iterator<Item = &str> {
+pub(super) fn fields(stat: &str) -> impl Iterator<Item = &str> {
     stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ')
 }
 
