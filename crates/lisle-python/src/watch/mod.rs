@@ -17,7 +17,7 @@ use frames::Frames;
 use lisle::embed::{self, Waiting};
 use lisle::watch::wire::{self, SnapshotRequest};
 use lisle::watch::{self, Interpreter};
-use lisle::{Confidence, Kind, Report};
+use lisle::{Kind, Report};
 use service::{Post, Service};
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_int};
@@ -235,24 +235,7 @@ pub(crate) fn tell(report: &Report) -> bool {
         Some(post) if HOOKED.load(Ordering::Acquire) => post,
         _ => return false,
     };
-    let confidence = match report.confidence {
-        Confidence::Proven => wire::Confidence::Proven,
-        Confidence::Timed => wire::Confidence::Timed,
-        Confidence::Suspected => wire::Confidence::Suspected,
-        Confidence::Orphaned => wire::Confidence::Orphaned,
-        _ => wire::Confidence::Other,
-    };
-    let age = report.links.iter().map(|link| link.waited).min().unwrap_or_default();
-    let report = wire::Report {
-        confidence,
-        text: report.to_string(),
-        threads: report.links.iter().map(|link| link.ident).collect(),
-        cycle: report.cycle as u32,
-        age_us: age.as_micros() as u64,
-        failed: None,
-        told: true,
-    };
-    let Ok(text) = serde_json::to_string(&report) else { return false };
+    let Ok(text) = serde_json::to_string(&wire::Report::from(report)) else { return false };
     let mut pending = post.kept();
     if pending.len() == MOST_PENDING {
         pending.pop_front();

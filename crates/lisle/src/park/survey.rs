@@ -52,7 +52,7 @@ impl Seen {
 /// The threads as they are now, and what is wrong with their waits.
 pub(crate) fn survey() -> Survey {
     // First: what is told only after we have looked, and stays, would pass for over.
-    let (past, told_of) = deadlock::lock_reported().all();
+    let (past, told) = deadlock::lock_reported().all();
     let records: Vec<Shared> = registry::lock().iter().cloned().collect();
     let threads: Vec<Seen> = records.iter().cloned().map(Seen::new).collect();
     let waits: HashMap<u32, &Waiting> =
@@ -67,13 +67,13 @@ pub(crate) fn survey() -> Survey {
     let proven: Vec<Deadlock> = proven.into_iter().filter(is_real).collect();
     let mut reports: Vec<Report> =
         proven.iter().map(|found| deadlock::in_words(&found.steps, found.cycle, Confidence::Proven)).collect();
-    let told: HashSet<u32> =
+    let in_proven: HashSet<u32> =
         proven.iter().flat_map(|found| &found.steps[..found.cycle]).map(|step| step.record.ident()).collect();
     // What the first look saw of all waits there is no need to look at again.
     let more =
         if waits.values().all(|waiting| waiting.is_lasting()) { Vec::new() } else { graph::survey(&records, &look_up) };
     for Deadlock { steps, cycle } in more {
-        let known = steps[..cycle].iter().any(|step| told.contains(&step.record.ident()));
+        let known = steps[..cycle].iter().any(|step| in_proven.contains(&step.record.ident()));
         if !known && is_real(&Deadlock { steps: steps.clone(), cycle }) {
             reports.push(deadlock::in_words(&steps, cycle, deadlock::confidence(&steps)));
         }
@@ -82,7 +82,7 @@ pub(crate) fn survey() -> Survey {
     if reports.is_empty() {
         reports.extend(rest(&threads));
     }
-    Survey { threads, reports, past, told: told_of }
+    Survey { threads, reports, past, told }
 }
 
 /// Whether all that the deadlock is made of is still there, and has been for long enough.

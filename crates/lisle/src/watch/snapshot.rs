@@ -48,10 +48,7 @@ pub fn snapshot_with(request: &SnapshotRequest) -> Snapshot {
         objects,
         reports: reports
             .iter()
-            .map(|report| wire::Report {
-                told: told.contains(&report.mark),
-                ..report_of(report, youngest(report), None)
-            })
+            .map(|report| wire::Report { told: told.contains(&report.mark), ..report.into() })
             .collect(),
         past_reports: past_reports(past, &reports),
         frames_missing: None,
@@ -209,25 +206,25 @@ fn objects(threads: &[Seen]) -> Vec<Object> {
     objects
 }
 
-/// Since when the report has been true: the youngest of its waits.
-fn youngest(report: &Report) -> Duration {
-    report.links.iter().map(|link| link.waited).min().unwrap_or_default()
-}
-
-fn report_of(report: &Report, age: Duration, failed: Option<u32>) -> wire::Report {
-    wire::Report {
-        confidence: match report.confidence {
-            crate::Confidence::Proven => Confidence::Proven,
-            crate::Confidence::Timed => Confidence::Timed,
-            crate::Confidence::Suspected => Confidence::Suspected,
-            crate::Confidence::Orphaned => Confidence::Orphaned,
-        },
-        text: report.to_string(),
-        threads: report.links.iter().map(|link| link.ident).collect(),
-        cycle: report.cycle as u32,
-        age_us: micros(age),
-        failed,
-        told: true,
+/// As the program's hook is told of it, while it is there.
+impl From<&Report> for wire::Report {
+    fn from(report: &Report) -> wire::Report {
+        // It has been true since the youngest of its waits began.
+        let age = report.links.iter().map(|link| link.waited).min().unwrap_or_default();
+        wire::Report {
+            confidence: match report.confidence {
+                crate::Confidence::Proven => Confidence::Proven,
+                crate::Confidence::Timed => Confidence::Timed,
+                crate::Confidence::Suspected => Confidence::Suspected,
+                crate::Confidence::Orphaned => Confidence::Orphaned,
+            },
+            text: report.to_string(),
+            threads: report.links.iter().map(|link| link.ident).collect(),
+            cycle: report.cycle as u32,
+            age_us: micros(age),
+            failed: None,
+            told: true,
+        }
     }
 }
 
@@ -236,7 +233,7 @@ fn past_reports(past: Vec<deadlock::Past>, now: &[Report]) -> Vec<wire::Report> 
     let is_there = |past: &Report| now.iter().any(|report| report.mark == past.mark);
     past.into_iter()
         .filter(|past| past.failed.is_some() || !is_there(&past.report))
-        .map(|past| report_of(&past.report, past.at.elapsed(), past.failed))
+        .map(|past| wire::Report { age_us: micros(past.at.elapsed()), failed: past.failed, ..(&past.report).into() })
         .collect()
 }
 
