@@ -5,8 +5,6 @@
 #![forbid(unsafe_code)]
 
 use super::figures::Figures;
-#[cfg(all(unix, not(loom)))]
-use crate::park::fork;
 use crate::park::registry;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -99,7 +97,6 @@ pub(super) struct Books {
     /// What is left of threads that have ended.
     pub(super) ended: Figures,
     /// In which child of forks this was last looked at.
-    #[cfg(all(unix, not(loom)))]
     forks: u32,
 }
 
@@ -116,7 +113,6 @@ impl Books {
             turn_ends: 0,
             ahead: Duration::ZERO,
             ended: Figures::NONE,
-            #[cfg(all(unix, not(loom)))]
             forks: 0,
         }
     }
@@ -183,8 +179,8 @@ impl Books {
 
     /// In the child of a fork, forgets those who waited in the parent.
     pub(super) fn heed_forks(&mut self) {
-        #[cfg(all(unix, not(loom)))]
-        if std::mem::replace(&mut self.forks, fork::generation()) != fork::generation() {
+        let forks = registry::forks();
+        if std::mem::replace(&mut self.forks, forks) != forks {
             self.queue.retain(|_, entry| registry::find(entry.ident).is_some());
         }
     }

@@ -4,7 +4,7 @@
 use super::books::{Books, Came, Next, Run};
 use crate::park::lot::{Candidate, Unparked};
 use crate::park::sys::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::park::sys::{self, PlainLock, const_fn};
+use crate::park::sys::{self, PlainGuard, PlainLock, const_fn};
 use crate::park::{
     Alarm, Choice, Kind, Label, Limit, Outcome, Owner, Site, Spot, Subject, Then, Wait, WaitError, current, key_of,
     lot, park_with, unpark, unpark_all,
@@ -223,20 +223,20 @@ impl RawGil {
                 return Ok(());
             }
             let must_wait = || {
-                // Who goes to sleep also takes back its own `WOKEN`, or that of a thread that got lost in a
-                // fork: from here on who lets go wakes somebody.
+                // Who goes to sleep also takes back a `WOKEN` of a thread that got lost in a fork: from here on
+                // who lets go wakes somebody.
                 self.change(WAITERS, WOKEN);
                 let holder = self.holder();
                 if holder == 0 {
                     return false;
                 }
-                let (mut books, now) = (self.books.lock(), Instant::now());
+                let (mut books, now) = (self.books(), Instant::now());
                 books.park(place, holder, self.run(), now);
                 self.ask(&books, place, &look_at, now);
                 true
             };
             let on_leave = |left: bool| {
-                self.books.lock().unpark(place);
+                self.books().unpark(place);
                 if !left {
                     self.change(0, WAITERS | ASKED);
                 }
@@ -372,8 +372,7 @@ impl RawGil {
 
     /// Who is to be granted something now. Called under the bucket's lock.
     fn next(&self, me: u32, because: Because, now: Instant) -> Option<Next> {
-        let mut books = self.books.lock();
-        books.heed_forks();
+        let mut books = self.books();
         if because == Because::Left && self.owner() != 0 {
             return None; // somebody came first, and will look when it lets go
         }
@@ -400,7 +399,7 @@ impl RawGil {
         now: Instant,
     ) -> Option<(u64, bool)> {
         let handed = granted.is_some_and(|(_, handed)| handed);
-        let mut books = self.books.lock();
+        let mut books = self.books();
         if because != Because::Asked {
             books.let_go(mine as u32);
         }
@@ -435,18 +434,21 @@ impl RawGil {
     pub(super) fn set_interval(&self, interval: Duration) {
         self.with_books(|books| books.set_interval(interval));
         unpark_all(key_of(self), LOOK, |_| {
-            self.books.lock().unpark_all();
+            self.books().unpark_all();
             self.change(0, WAITERS | ASKED);
         });
     }
 
     /// What the books say; under the lock under which they change.
     pub(super) fn with_books<R>(&self, look: impl FnOnce(&mut Books) -> R) -> R {
-        lot::exclusively(key_of(self), || {
-            let mut books = self.books.lock();
-            books.heed_forks();
-            look(&mut books)
-        })
+        lot::exclusively(key_of(self), || look(&mut self.books()))
+    }
+
+    /// The same, where the bucket is locked already. In the child of a fork they know no more of the parent's threads.
+    fn books(&self) -> PlainGuard<'_, Books> {
+        let mut books = self.books.lock();
+        books.heed_forks();
+        books
     }
 
     /// Who took it last without waiting, and how often in a row: not in the books' figures yet.

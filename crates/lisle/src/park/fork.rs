@@ -13,7 +13,7 @@ use super::{current, deadlock, watched};
 use std::any::Any;
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The library's locks, held across the fork so that the child finds nothing half done. They are
 /// taken, and given back, in the order of the fields.
@@ -37,9 +37,6 @@ thread_local! {
 
 static ALSO: Latest<fn() -> Box<dyn Any>> = Latest::none();
 
-/// How often this process has been forked off from another that used the library.
-static GENERATION: AtomicU32 = AtomicU32::new(0);
-
 /// Has the lock that this takes held across forks, too. No other may be taken under it. There is room for one: the
 /// pools' table of their workers, of which nothing in here knows.
 pub(crate) fn hold_also(lock: fn() -> Box<dyn Any>) {
@@ -48,11 +45,6 @@ pub(crate) fn hold_also(lock: fn() -> Box<dyn Any>) {
         let _registry = registry::lock(); // a fork that has begun is over before the lock is first taken
         ALSO.set(lock);
     }
-}
-
-/// Changes in the child of a fork: for who keeps books of threads that are not there any more.
-pub(crate) fn generation() -> u32 {
-    GENERATION.load(Ordering::Relaxed)
 }
 
 /// Asks the system to tell us of forks. Two go unnoticed, and their children may use nothing of this
@@ -94,7 +86,6 @@ extern "C" fn in_parent() {
 
 extern "C" fn in_child() {
     let Some(mut held) = take() else { return };
-    GENERATION.fetch_add(1, Ordering::Relaxed);
     held.lot.clear();
     held.watched.clear();
     #[cfg(all(feature = "watch", target_os = "linux"))]

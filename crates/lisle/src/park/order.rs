@@ -2,12 +2,13 @@
 //! takes is a bit in a word and a ring of a bell.
 
 use super::latest::Latest;
-use super::private::{File, PrivateFd, file_of};
+use super::private::PrivateFd;
 use super::sys::{self, Handler};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 /// Whether nobody has called in yet since this process began, or since it was forked.
 pub(super) static IS_NEW: AtomicBool = AtomicBool::new(true);
@@ -20,15 +21,13 @@ pub(super) fn first_use() {
     }
 }
 
-/// What is to be done, a bit for each, and where to ring; -1 as long as there is nobody who would hear it.
+/// What is to be done, a bit for each, and where to ring; null as long as there is nobody who would hear it.
 static ORDERS: AtomicU32 = AtomicU32::new(0);
-static BELL: AtomicI32 = AtomicI32::new(-1);
-/// What the bell's number was given to.
-static BELL_FILE: Latest<Option<File>> = Latest::none();
+static BELL: AtomicPtr<PrivateFd> = AtomicPtr::new(ptr::null_mut());
 
 /// In the child of a fork, where nobody listens.
 pub(super) fn forget() {
-    BELL.store(-1, Ordering::Relaxed);
+    BELL.store(ptr::null_mut(), Ordering::Relaxed);
     ORDERS.store(0, Ordering::Relaxed);
     IS_NEW.store(true, Ordering::Relaxed);
 }
@@ -37,12 +36,13 @@ pub(super) fn forget() {
 pub(crate) fn give(order: u32) {
     // Either the thread, which gives its bell out before it looks, sees the bit, or we see the bell.
     ORDERS.fetch_or(order, Ordering::SeqCst);
-    let bell = BELL.load(Ordering::SeqCst);
+    // SAFETY: null, or what `bell` has leaked.
+    let bell = unsafe { BELL.load(Ordering::SeqCst).as_ref() };
     // A program that closes descriptors of others may have given the number to a file that we must not write to.
-    if bell >= 0 && BELL_FILE.get() == Some(&file_of(bell)) {
+    if let Some(bell) = bell.filter(|bell| bell.is_open()) {
         // SAFETY: an event descriptor, and eight bytes to read. In a child of a fork that has not yet come to
         // `forget` it rings the parent, who finds no order.
-        unsafe { libc::write(bell, (&raw const ONE).cast(), 8) };
+        unsafe { libc::write(bell.as_fd().as_raw_fd(), (&raw const ONE).cast(), 8) };
     }
 }
 
@@ -53,8 +53,7 @@ pub(crate) fn bell() -> io::Result<BorrowedFd<'static>> {
     let bell = PrivateFd::new(|| eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK))?;
     // Never closed: a handler may be about to ring.
     let bell: &'static PrivateFd = Box::leak(Box::new(bell));
-    BELL_FILE.set(file_of(bell.as_fd().as_raw_fd()));
-    BELL.store(bell.as_fd().as_raw_fd(), Ordering::SeqCst);
+    BELL.store(ptr::from_ref(bell).cast_mut(), Ordering::SeqCst);
     Ok(bell.as_fd())
 }
 

@@ -19,12 +19,12 @@ type Entry = (File, u64);
 
 /// The device, the number of the file on it, and its type. Polls and event counters share one number, so that
 /// one of the program's could pass for one of ours.
-pub(super) type File = (u64, u64, u32);
+type File = (u64, u64, u32);
 
 static ALL: PlainLock<Private> = PlainLock::new(Private(BTreeMap::new()));
 
-/// What has this number now. Safe in the handler of a signal.
-pub(super) fn file_of(fd: RawFd) -> Option<File> {
+/// What has this number now.
+fn file_of(fd: RawFd) -> Option<File> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: room for what the system writes, which refuses a number that is no descriptor.
     let stat = unsafe { (libc::fstat(fd, stat.as_mut_ptr()) == 0).then(|| stat.assume_init()) }?;
@@ -62,8 +62,15 @@ impl PrivateFd {
         let mut all = lock();
         let fd = make()?;
         let entry = file_of(fd.as_raw_fd()).map(|file| (file, NUMBERS.fetch_add(1, Ordering::Relaxed)));
-        entry.and_then(|entry| all.0.insert(fd.as_raw_fd(), entry));
+        if let Some(entry) = entry {
+            all.0.insert(fd.as_raw_fd(), entry);
+        }
         Ok(PrivateFd { fd: ManuallyDrop::new(fd), entry })
+    }
+
+    /// Whether its number still leads to what was opened. Safe in the handler of a signal.
+    pub(super) fn is_open(&self) -> bool {
+        self.entry.is_some_and(|(file, _)| file_of(self.fd.as_raw_fd()) == Some(file))
     }
 }
 
@@ -80,7 +87,7 @@ impl Drop for PrivateFd {
             return; // closed by the program, and another one of ours by now
         }
         all.0.remove(&fd);
-        if file_of(fd) == self.entry.map(|(file, _)| file) {
+        if self.is_open() {
             // SAFETY: this is the drop, after which nobody uses the field.
             unsafe { ManuallyDrop::drop(&mut self.fd) };
         }

@@ -3,6 +3,7 @@
 use super::record::{Life, Origin, Shared};
 use super::sys::{self, PlainGuard, PlainLock};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How many ended threads are remembered by name, for locks they may have left behind.
 const REMEMBERED: usize = 1024;
@@ -31,6 +32,14 @@ static REGISTRY: PlainLock<Registry> = PlainLock::new(Registry {
 /// The registry, locked. Taken after bucket locks, if any; no other lock is taken under it.
 pub(crate) fn lock() -> PlainGuard<'static, Registry> {
     REGISTRY.lock()
+}
+
+/// How often the table was left with one thread, see [`Registry::retain_only`].
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Changes in the child of a fork: for who keeps books of threads that are not there any more.
+pub(crate) fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
 }
 
 /// The thread of this ident, if it lives.
@@ -170,6 +179,7 @@ impl Registry {
     /// In the child of a fork: only `me` is left, and it is the main thread now. Returns those
     /// who are not here any more.
     pub(crate) fn retain_only(&mut self, me: &Shared) -> Vec<Shared> {
+        FORKS.fetch_add(1, Ordering::Relaxed);
         let gone = std::mem::take(&mut self.threads).into_values();
         let gone = gone.filter(|record| record.ident() != me.ident()).collect::<Vec<_>>();
         for record in &gone {

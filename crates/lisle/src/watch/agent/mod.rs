@@ -195,11 +195,10 @@ fn have_thread() -> io::Result<()> {
 
 /// The thread is at its end, which it comes to only by an error: the next who wants one makes another.
 fn forget_thread() {
-    remove_socket();
-    let to = ANSWER.get().map_or(0, |answer| answer.to);
-    if Answer::socket().is_some() {
+    if let Some(&Answer { process, to, socket: Ok(_) }) = Answer::here() {
+        remove_socket();
         let gone = (io::ErrorKind::ConnectionAborted, "the agent has ended".to_owned());
-        ANSWER.set(Answer { process: std::process::id(), to, socket: Err(gone) });
+        ANSWER.set(Answer { process, to, socket: Err(gone) });
     }
     THREAD.store(0, Ordering::SeqCst);
 }
