@@ -179,9 +179,20 @@ pub fn made_by_program(daemon: bool) {
     });
 }
 
+/// How many forks this process and those that it comes from have behind them: what keeps books of threads goes by
+/// it, since in the child of a fork they are gone.
+pub fn forks() -> u32 {
+    park::registry::forks()
+}
+
 /// The thread of this ident, if it lives.
 pub fn find(ident: u32) -> Option<thread::Thread> {
     park::registry::find(ident).map(thread::Thread::of)
+}
+
+/// Looks around for a moment, as a wait does before it sleeps, until `look` says that it may stop.
+pub fn look_around(mut look: impl FnMut() -> bool) {
+    park::spin::spin_until(|| look().then_some(()));
 }
 
 /// Sleeps until the process ends: for a thread that must not go back where it came from.

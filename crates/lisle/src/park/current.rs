@@ -199,7 +199,7 @@ pub(crate) fn introduce(name: &str) -> Shared {
 fn adopt(name: Option<&str>) {
     set_up_process();
     let late = store::is_late();
-    let main = sys::is_main_thread(late) && registry::lock().let_main_in();
+    let main = !registry::lock().main_is_in() && sys::is_main_thread(late) && registry::lock().let_main_in();
     let record = if main { main_record() } else { adopted_record(name, late) };
     record.meet_system();
     store::enter(record.clone());

@@ -161,8 +161,13 @@ impl Registry {
         self.main.as_ref()
     }
 
-    /// Whether the calling thread, which seems to be the main one, is the first of which that can be
-    /// said: two threads must not have one record.
+    /// Whether the main thread has called in: nobody else can be taken for it then, and two threads must not have
+    /// one record.
+    pub(super) fn main_is_in(&self) -> bool {
+        self.main_is_in
+    }
+
+    /// Lets it in, see [`main_is_in`](Registry::main_is_in); false if it was.
     pub(super) fn let_main_in(&mut self) -> bool {
         !std::mem::replace(&mut self.main_is_in, true)
     }

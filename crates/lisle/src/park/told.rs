@@ -27,6 +27,12 @@ pub trait Tell: Sync {
     fn key(&self) -> Option<usize> {
         None
     }
+
+    /// Whether it still matters to the program that the thread goes on. If not, it does not look for deadlocks any
+    /// more. Asked by the waiting thread itself, without a lock.
+    fn matters(&self) -> bool {
+        true
+    }
 }
 
 /// What is to be told of the calling thread's waits during [`telling`].
@@ -112,6 +118,10 @@ impl<'a> Told<'a> {
     /// Since when the thread has waited at `key`, if it broke off there.
     pub(super) fn since(&self, key: usize) -> Option<Instant> {
         self.broken_off.get().filter(|&(at, _)| at == key).map(|(_, since)| since)
+    }
+
+    pub(super) fn matters(&self) -> bool {
+        self.tell.matters()
     }
 
     pub(super) fn object(&self) -> String {
