@@ -101,7 +101,7 @@ def ctrl_c(long, how):
     process = subprocess.Popen(
         command(how, "ctrl_c.py", turns), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    watchdog = subprocess.Popen(["sh", "-c", f"sleep 20; kill -9 {process.pid}"], stdout=subprocess.DEVNULL)
+    watchdog = subprocess.Popen(["sh", "-c", f"sleep {HANGS}; kill -9 {process.pid}"], stdout=subprocess.DEVNULL)
     times = {}
     try:
         while name := process.stdout.readline().decode().strip():
