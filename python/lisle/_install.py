@@ -47,9 +47,10 @@ def install():
     for name, value in (
         ("start", _life.start),
         ("join", _life.join),
-        ("_bootstrap_inner", _life.bootstrap_inner),
         ("interrupt", _life.interrupt),
         ("native_id", _life.native_id),
+        ("_set_native_id", _life.set_native_id),
+        ("_lisle_finish", None),
     ):
         _put(_threading.Thread, name, value)
     _patch_queue(queue)

@@ -6,17 +6,15 @@ import sys as _sys
 import threading as _threading
 from sys import is_finalizing as _is_finalizing
 
-from ._lisle import Event, Finish, _interrupt
+from ._lisle import Finish, _interrupt, _set_up_threads
+from ._lisle import _set_native_id as set_native_id
 
 _stock = _threading.Thread
 _stock_start = _stock.start
 _stock_join = _stock.join
-_stock_bootstrap = _stock._bootstrap
-_stock_bootstrap_inner = _stock._bootstrap_inner
 
 # Since 3.13 the one who starts a thread knows its ident and can join it before it has begun.
 _NEED_NOT_WAIT = _sys.version_info >= (3, 13)
-_FIRST_STEPS = ("_bootstrap", "_bootstrap_inner")
 
 
 class _Limbo(dict):
@@ -48,6 +46,14 @@ _ARE_SEEN_BY_FORKS = _NEED_NOT_WAIT and "t" in _sys.abiflags
 if _ARE_SEEN_BY_FORKS:
     _os.register_at_fork(before=_wait_for_those_on_their_way, after_in_child=_on_their_way.clear)
 
+_set_up_threads(
+    {
+        "bootstrap": _stock._bootstrap,
+        "bootstrap_inner": _stock._bootstrap_inner,
+        "on_their_way": _on_their_way,
+    }
+)
+
 
 def start(self):
     """Starts the thread; RuntimeError if that was done before."""
@@ -58,43 +64,23 @@ def start(self):
         raise RuntimeError("can't create new thread at interpreter shutdown")
     # Subclasses have attributes of all names that a thread might: hence the long one.
     finish = self._lisle_finish = Finish()
-    cls = type(self)
     # Who has steps of their own for a new thread may count on the wait for its first ones.
-    if (
-        _NEED_NOT_WAIT
-        and type(started) is Event
-        and cls._bootstrap_inner is bootstrap_inner
-        and cls._bootstrap is _stock_bootstrap
-        and self.__dict__.keys().isdisjoint(_FIRST_STEPS)
-    ):
-        finish.comes = True
-        started._set_by_next_wait(True)
-        try:
-            if _ARE_SEEN_BY_FORKS:
-                _on_their_way[finish] = None
-            _stock_start(self)
-        except BaseException:
-            # It may have begun all the same: a signal's handler can raise at any point.
-            started._set_by_next_wait(False)
-            finish.comes = False
-            _on_their_way.pop(finish, None)
-            raise
-        self._ident = ident = self._handle.ident
-        # Who has started a thread finds it in `_active`, as the wait used to see to.
-        with _threading._active_limbo_lock:
-            if _threading._limbo.pop(self, None) is not None:
-                _threading._active[ident] = self
-    else:
+    if not _NEED_NOT_WAIT or not finish.expect(self, started):
+        return _stock_start(self)
+    try:
+        if _ARE_SEEN_BY_FORKS:
+            _on_their_way[finish] = None
         _stock_start(self)
-
-
-def bootstrap_inner(self):
-    finish = getattr(self, "_lisle_finish", None)
-    if finish is not None:
-        self._set_native_id()
-        finish.begin(self._name, self._daemonic)
+    except BaseException:
+        # It may have begun all the same: a signal's handler can raise at any point.
+        finish.give_up(started)
         _on_their_way.pop(finish, None)
-    _stock_bootstrap_inner(self)
+        raise
+    self._ident = ident = self._handle.ident
+    # Who has started a thread finds it in `_active`, as the wait used to see to.
+    with _threading._active_limbo_lock:
+        if _threading._limbo.pop(self, None) is not None:
+            _threading._active[ident] = self
 
 
 def join(self, timeout=None):
@@ -103,20 +89,31 @@ def join(self, timeout=None):
     On timeout: returns None, as without; ask is_alive(). On interrupt: ThreadInterrupted.
     DeadlockError if the wait closes a cycle.
     """
-    finish = getattr(self, "_lisle_finish", None)
-    # Not alive: also a thread that was left behind by a fork, whose end nobody has told.
-    known = finish is not None and finish.comes and self.is_alive()
-    if not known or self is _threading.current_thread():
-        return _stock_join(self, timeout)
-    if finish.wait(timeout):
-        _stock_join(self)
+    finish = self._lisle_finish
+    ended = finish.wait(timeout) if finish is not None else None
+    if ended is None:  # not started by us, or the caller itself
+        _stock_join(self, timeout)
+    elif ended:
+        _join_ended(self)
+
+
+# What is left of the standard join when the thread has ended.
+if _NEED_NOT_WAIT:
+
+    def _join_ended(self):
+        self._handle.join()
+
+else:
+
+    def _join_ended(self):
+        self._wait_for_tstate_lock()
 
 
 def _native_id(self):
     """The kernel's id of the thread, or None if it has not been started."""
     assert self._initialized, "Thread.__init__() not called"
     # Not alive: also a thread that a fork has left behind before it began.
-    if self._native_id is None and self.is_alive():
+    if self._native_id is None and self._lisle_finish is not None and self.is_alive():
         self._lisle_finish.wait_begun()
     return self._native_id
 

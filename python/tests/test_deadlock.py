@@ -1,9 +1,10 @@
 """A deadlock is an error; what may be one is told; any wait can be interrupted."""
 
+import sys
 import threading as stock
 
 import pytest
-from conftest import LONG, run
+from conftest import LONG, Program, run
 
 import lisle
 from lisle import threading
@@ -129,6 +130,50 @@ for thread in threads[:2]: thread.join()
 """
     )
     assert done.stderr == ""
+
+
+LEFT_HELD_AT_THE_END = """
+import signal, sys, threading, time
+
+signal.alarm(60)
+lock, held = threading.RLock(), threading.Event()
+
+def hold(sleep=time.sleep):  # a wait that is none of ours: the interpreter ends the thread there
+    with lock:
+        held.set()
+        while True:
+            sleep(0.0002)
+
+def want():
+    with lock:
+        pass
+
+class Late:
+    def __del__(self, sleep=time.sleep, lock=lock):
+        {late}
+
+sys.modules["late"] = Late()
+threading.Thread(target=hold, name="holder", daemon=True).start()
+held.wait()
+print("ready", flush=True)
+threading.Thread(target=want, daemon=True).start()
+"""
+
+
+def test_what_daemons_hold_when_the_interpreter_ends_is_no_news(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(LEFT_HELD_AT_THE_END.format(late="sleep(0.05)"))
+    for _ in range(5):
+        ended = run("-m", "lisle", program)
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14) or "t" in sys.abiflags, reason="daemon threads stay where they are")
+def test_unless_it_holds_up_the_end(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(LEFT_HELD_AT_THE_END.format(late="sleep(0.05); lock.acquire()"))
+    with Program("-m", "lisle", program) as hanging:
+        assert "orphaned lock" in hanging.process.stderr.readline()
 
 
 def test_a_lock_as_a_signal_is_not_suspected():

@@ -35,8 +35,8 @@ lisle.uninstall()
 assert sys.meta_path == path
 for space, was in zip(spaces, before):
     changed = {name for name in {**was, **vars(space)} if was.get(name) is not vars(space).get(name)}
-    # Threads made without install() need their own kind of _limbo, too.
-    assert changed <= {"ThreadPoolExecutor"} - set(was) | {"_limbo"}, (space, changed)
+    # Threads made without install() need these two as well.
+    assert changed <= {"ThreadPoolExecutor"} - set(was) | {"_limbo", "_lisle_Event"}, (space, changed)
 lisle.install()
 assert threading.Lock is lisle.threading.Lock
 """

@@ -250,12 +250,13 @@ for _ in range(20):
 
 
 def test_who_waits_for_a_thread_to_begin_is_told_if_it_does_not(in_thread):
-    finish = Finish()
-    finish.comes = True
+    finish, begun = Finish(), threading.Event()
+    finish.expect(threading.Thread(), begun)
     waiter = in_thread(finish.wait_begun)
-    finish.comes = False
+    finish.give_up(begun)
     waiter.outcome()
-    assert not finish.comes
+    assert finish.wait(None) is None
+    assert not begun.wait(0)
 
 
 @pytest.mark.parametrize("module", ["lisle.threading as threading", "threading"])

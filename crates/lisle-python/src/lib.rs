@@ -75,6 +75,7 @@ fn _lisle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_interrupt, module)?)?;
     module.add_function(wrap_pyfunction!(_set_name, module)?)?;
     module.add_function(wrap_pyfunction!(_forget_layout, module)?)?;
+    module.add_function(wrap_pyfunction!(locks::_set_up_threads, module)?)?;
     module.add_function(wrap_pyfunction!(future::_set_up_futures, module)?)?;
     module.add_function(wrap_pyfunction!(pool::_set_up_pools, module)?)?;
     module.add_function(wrap_pyfunction!(queue::_queue_set_up, module)?)?;

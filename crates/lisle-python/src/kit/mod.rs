@@ -11,6 +11,7 @@ pub(crate) mod args;
 mod chain;
 pub(crate) mod class;
 pub(crate) mod ffi;
+pub(crate) mod inside;
 pub(crate) mod latch;
 pub(crate) mod layout;
 pub(crate) mod name;

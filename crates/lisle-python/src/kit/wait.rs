@@ -2,7 +2,7 @@
 
 use super::ffi::{Obj, put_back, py, raise, raise_text, set_aside, unwinding};
 use super::time::Limit;
-use super::{Once, args, place};
+use super::{Once, args, inside, place};
 use lisle::embed::{self, Place, Tell, Told};
 use lisle::{Link, Report, WaitError};
 use std::cell::Cell;
@@ -59,6 +59,12 @@ impl Tell for Words {
 
     fn place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.place.text().unwrap_or("no Python code"))
+    }
+
+    /// Until 3.13 daemon threads end there and then when the interpreter does, whatever they hold; and who waits for
+    /// that never goes on. The main thread would: what it waits for then holds up the end.
+    fn matters(&self) -> bool {
+        !is_finalizing() || is_main()
     }
 }
 
@@ -159,9 +165,12 @@ unsafe fn detached(told: &Told<'_>, wait: &mut dyn FnMut() -> Result<(), WaitErr
     // SAFETY: attached, as the caller is; nothing of what lives here has a destructor.
     unsafe {
         introduce();
-        let state = py::PyEval_SaveThread();
+        let state = leave();
         let end = embed::telling(told, || match wait() {
-            Ok(()) => End::Granted,
+            Ok(()) => {
+                inside::look_around();
+                End::Granted
+            }
             Err(WaitError::Interrupted) if told.take_signalled() => End::Signalled,
             Err(WaitError::Interrupted) => End::Interrupted,
             Err(WaitError::Deadlocked(report)) => End::Deadlocked(Box::into_raw(report)),
@@ -177,11 +186,19 @@ pub(crate) unsafe fn away<R: Copy>(call: impl FnOnce() -> R) -> R {
     // SAFETY: attached, as the caller is; what comes back has no destructor.
     unsafe {
         introduce();
-        let state = py::PyEval_SaveThread();
+        let state = leave();
         let result = call();
         attach(state);
         result
     }
+}
+
+/// Leaves the interpreter, for [`attach`] to come back.
+pub(crate) unsafe fn leave() -> *mut py::PyThreadState {
+    // SAFETY: attached, as the caller is.
+    let state = unsafe { py::PyEval_SaveThread() };
+    inside::left();
+    state
 }
 
 /// Comes back to the interpreter, unless that is on its way out: then the thread stays here.
@@ -193,6 +210,7 @@ pub(crate) unsafe fn attach(state: *mut py::PyThreadState) {
         }
         // Until 3.13 this unwinds if the interpreter has begun to end in the meantime.
         unwinding::PyEval_RestoreThread(state);
+        inside::came();
     }
 }
 

@@ -57,11 +57,6 @@ pub(crate) fn class() -> Obj {
         .no_args(c"is_set", is_set, c"is_set($self, /)\n--\n\nWhether the flag is set.")
         .no_args(c"isSet", is_set_deprecated, c"Deprecated: is_set().")
         .keywords(c"wait", wait_, wait)
-        .one_arg(
-            c"_set_by_next_wait",
-            set_by_next_wait,
-            c"Whether the next wait that would block sets the flag instead.",
-        )
         .no_args(c"_at_fork_reinit", at_fork_reinit, c"Forgets who waited, in the child of a fork.")
         .getter(c"name", name::get::<Event>, Some(name::set::<Event>), c"Its name in reports, or None.")
         .getter(c"_flag", flag, Some(set_flag), c"The flag.")
@@ -181,13 +176,17 @@ unsafe extern "C-unwind" fn wait_(event: Obj, args: *const Obj, count: isize, ke
     }
 }
 
-/// For the event that a thread sets when it begins: see python/lisle/_thread_life.py.
-unsafe extern "C-unwind" fn set_by_next_wait(event: Obj, does: Obj) -> Obj {
-    // SAFETY: a method's arguments.
-    unsafe {
-        body::<Event>(event).set_by_wait.store(does == py::Py_True(), Ordering::Release);
-        new_none()
-    }
+/// Whether it is an event, and of no derived class.
+pub(super) unsafe fn is(object: Obj) -> bool {
+    // SAFETY: the caller holds the object.
+    unsafe { py::Py_TYPE(object) == CLASS.get().cast() }
+}
+
+/// Whether the next wait that would block sets the flag instead: for the event that a thread sets when it begins, if
+/// who starts it need not wait for that.
+pub(super) unsafe fn set_by_next_wait(event: Obj, does: bool) {
+    // SAFETY: the caller has an event.
+    unsafe { body::<Event>(event) }.set_by_wait.store(does, Ordering::Release);
 }
 
 unsafe extern "C-unwind" fn at_fork_reinit(event: Obj, _: Obj) -> Obj {

@@ -11,6 +11,8 @@ mod rwlock;
 mod semaphore;
 mod within;
 
+pub(crate) use finish::_set_up_threads;
+
 use crate::kit::{Obj, py};
 use std::ffi::CStr;
 
@@ -28,6 +30,7 @@ pub(crate) unsafe fn add_to(module: Obj) -> bool {
         && add(c"Condition", condition::class())
         && add(c"Event", event::class())
         && add(c"Finish", finish::class())
+        && add(c"_set_native_id", finish::first_steps())
         && add(c"Semaphore", semaphore)
         && add(c"BoundedSemaphore", semaphore::bounded(semaphore))
 }

@@ -3,7 +3,7 @@
 
 use crate::kit::Once;
 use crate::kit::ffi::{Obj, new_none, py, unwinding};
-use crate::kit::wait::{attach, set_service_name};
+use crate::kit::wait::{attach, leave, set_service_name};
 use lisle::Kind;
 use lisle::embed::{self, Subject, Waiting};
 use std::fmt;
@@ -110,7 +110,7 @@ impl<T: Default> Service<T> {
         loop {
             // SAFETY: attached, as the caller says; nothing here has a destructor.
             unsafe {
-                let state = py::PyEval_SaveThread();
+                let state = leave();
                 done = post.next(done);
                 attach(state);
             }
