@@ -107,6 +107,14 @@ impl Class {
         self.derivable()
     }
 
+    /// Its instances refer to no other object, and cannot be derived from: the collector need not know them, which
+    /// makes them cheaper to make.
+    pub(crate) fn plain<T: Body>(mut self) -> Class {
+        self.flags &= !py::Py_TPFLAGS_HAVE_GC;
+        self.slots.retain(|it| ![py::Py_tp_dealloc, py::Py_tp_traverse, py::Py_tp_clear].contains(&it.slot));
+        self.with_slot(py::Py_tp_dealloc, free::<T> as *mut c_void)
+    }
+
     /// It can be derived from.
     pub(crate) fn derivable(mut self) -> Class {
         self.flags |= py::Py_TPFLAGS_BASETYPE;

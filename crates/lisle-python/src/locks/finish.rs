@@ -181,6 +181,7 @@ pub(crate) fn class() -> Obj {
         place.set(intern(name));
     }
     let class = Class::of::<Finish>(c"lisle._lisle.Finish", c"The end of a thread.")
+        .plain::<Finish>()
         .with_slot(py::Py_tp_new, new as *mut c_void)
         .fast(
             c"expect",

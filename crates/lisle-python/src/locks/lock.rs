@@ -36,6 +36,7 @@ pub(crate) fn class() -> Obj {
         Fairness: who has waited for a millisecond is handed the lock.";
     let locked = c"locked($self, /)\n--\n\nWhether the lock is held at this moment.";
     let class = Class::of::<Lock>(c"_thread.lock", c"Lock(*, name=None)\n--\n\nA lock that any thread may release.")
+        .plain::<Lock>()
         .with_slot(py::Py_tp_new, new as *mut c_void)
         .with_slot(py::Py_tp_repr, repr as *mut c_void)
         .keywords(c"acquire", holds::acquire::<Lock>, acquire)
