@@ -49,7 +49,7 @@ def install():
         ("join", _life.join),
         ("interrupt", _life.interrupt),
         ("native_id", _life.native_id),
-        ("_set_native_id", _life.set_native_id),
+        ("_bootstrap", _life.bootstrap),
         ("_lisle_finish", None),
     ):
         _put(_threading.Thread, name, value)

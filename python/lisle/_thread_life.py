@@ -7,7 +7,7 @@ import threading as _threading
 from sys import is_finalizing as _is_finalizing
 
 from ._lisle import Finish, _interrupt, _set_up_threads
-from ._lisle import _set_native_id as set_native_id
+from ._lisle import _bootstrap as bootstrap
 
 _stock = _threading.Thread
 _stock_start = _stock.start
@@ -48,6 +48,8 @@ if _ARE_SEEN_BY_FORKS:
 
 _set_up_threads(
     {
+        "thread": _stock,
+        "limbo": _threading._limbo,
         "bootstrap": _stock._bootstrap,
         "bootstrap_inner": _stock._bootstrap_inner,
         "on_their_way": _on_their_way,
@@ -62,8 +64,11 @@ def start(self):
         return _stock_start(self)  # which says what is wrong
     if _is_finalizing():  # up to 3.11 the standard library waits for ever
         raise RuntimeError("can't create new thread at interpreter shutdown")
-    # Subclasses have attributes of all names that a thread might: hence the long one.
-    finish = self._lisle_finish = Finish()
+    # Subclasses have attributes of all names that a thread might: hence the long one. Who comes in while another
+    # starts the same thread, or after that failed, finds what there is.
+    finish = getattr(self, "_lisle_finish", None)
+    if finish is None:
+        finish = self._lisle_finish = Finish()
     # Who has steps of their own for a new thread may count on the wait for its first ones.
     if not _NEED_NOT_WAIT or not finish.expect(self, started):
         return _stock_start(self)
@@ -89,9 +94,10 @@ def join(self, timeout=None):
     On timeout: returns None, as without; ask is_alive(). On interrupt: ThreadInterrupted.
     DeadlockError if the wait closes a cycle.
     """
-    finish = self._lisle_finish
-    ended = finish.wait(timeout) if finish is not None else None
-    if ended is None:  # not started by us, or the caller itself
+    finish = getattr(self, "_lisle_finish", None)
+    # Not alive: also a thread whose start a signal has broken off, or that was left behind by a fork.
+    ended = finish.wait(timeout) if finish is not None and self.is_alive() else None
+    if ended is None:  # not started by us, or it is the caller itself
         _stock_join(self, timeout)
     elif ended:
         _join_ended(self)
@@ -113,8 +119,10 @@ def _native_id(self):
     """The kernel's id of the thread, or None if it has not been started."""
     assert self._initialized, "Thread.__init__() not called"
     # Not alive: also a thread that a fork has left behind before it began.
-    if self._native_id is None and self._lisle_finish is not None and self.is_alive():
-        self._lisle_finish.wait_begun()
+    if self._native_id is None and self.is_alive():
+        finish = getattr(self, "_lisle_finish", None)
+        if finish is not None:
+            finish.wait_begun()
     return self._native_id
 
 

@@ -22,9 +22,12 @@ _HAS_CONTEXT = _sys.version_info >= (3, 14)
 
 
 def _with_our_event(init):
-    """The standard `__init__`, but for the Event that it makes: the standard one is a quarter of its cost."""
+    """The standard `__init__`, but for the Event that it makes: the standard one is a quarter of its cost. Itself if it is
+    not as we know it."""
+    code = getattr(init, "__code__", None)
+    if code is None or code.co_freevars or "Event" not in code.co_names or init.__globals__ is not vars(_threading):
+        return init
     _threading._lisle_Event = Event
-    code = init.__code__
     names = tuple("_lisle_Event" if name == "Event" else name for name in code.co_names)
     ours = _types.FunctionType(code.replace(co_names=names), init.__globals__, init.__name__, init.__defaults__)
     ours.__kwdefaults__ = init.__kwdefaults__
@@ -44,14 +47,14 @@ class Thread(_threading.Thread):
 
     def __init__(self, group=None, target=None, name=None, args=(), kwargs=None, *, daemon=None, context=None):
         init = super().__init__
-        if init.__func__ is _stock_init:  # else it is a program's own, which has to be called
+        if getattr(init, "__func__", None) is _stock_init:  # else it is a program's own, which has to be called
             init = _stock_init_with_our_event.__get__(self)
         if _HAS_CONTEXT:
             init(group, target, name, args, kwargs, daemon=daemon, context=context)
         else:
             init(group, target, name, args, kwargs, daemon=daemon)
             self._context = context
-        if type(self._started) is not Event:
+        if type(getattr(self, "_started", None)) is not Event:
             self._started = Event()
 
     if not _HAS_CONTEXT:
@@ -67,7 +70,7 @@ class Thread(_threading.Thread):
     join = _life.join
     interrupt = _life.interrupt
     native_id = _life.native_id
-    _set_native_id = _life.set_native_id
+    _bootstrap = _life.bootstrap
     _lisle_finish = None
 
 

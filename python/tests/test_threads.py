@@ -2,6 +2,8 @@
 
 import _thread
 import contextvars
+import ctypes
+import sys
 import threading as stock
 
 import pytest
@@ -257,6 +259,104 @@ def test_who_waits_for_a_thread_to_begin_is_told_if_it_does_not(in_thread):
     waiter.outcome()
     assert finish.wait(None) is None
     assert not begun.wait(0)
+
+
+def test_who_joins_a_thread_whose_start_fails_is_told(in_thread):
+    finish, begun = Finish(), threading.Event()
+    assert not finish.expect(threading.Thread(), stock.Event())
+    finish.expect(threading.Thread(), begun) or pytest.skip("it is waited for")
+    joiner = in_thread(lambda: finish.wait(None))
+    finish.give_up(begun)
+    assert joiner.outcome() is None
+
+
+def test_a_thread_that_a_signal_keeps_from_being_started_is_not_waited_for():
+    thread = threading.Thread(target=int)
+    finish = thread._lisle_finish = Finish()
+    finish.expect(thread, thread._started)
+    with pytest.raises(RuntimeError, match="cannot join thread before it is started"):
+        thread.join()
+    assert thread.native_id is None
+    if sys.version_info >= (3, 13):  # before, who starts it waits for the event all the same
+        thread.start()
+        thread.join()
+        assert thread.native_id
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_is_ended_before_its_first_line_has_ended():
+    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    for _ in range(50):
+        thread = threading.Thread(target=stock.Event().wait, args=(0.01,), daemon=True)
+        thread.start()
+        until(lambda: raise_in(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)) or not thread.is_alive())  # noqa: B023
+        thread.join()
+        assert not thread.is_alive() and thread not in threading.enumerate()
+
+
+def test_threads_of_classes_with_attributes_of_their_own():
+    class Odd(threading.Thread):
+        def __getattribute__(self, name):
+            return super().__getattribute__(name)
+
+    class Own(threading.Thread):
+        def _bootstrap(self):
+            steps.append("mine")
+            super()._bootstrap()
+
+    steps = []
+    for kind in (Odd, Own):
+        thread = kind(target=steps.append, args=[kind])
+        thread.start()
+        thread.join()
+        assert thread.native_id and not thread.is_alive()
+    assert steps == [Odd, "mine", Own]
+
+
+def test_a_program_may_have_its_own_init():
+    run(
+        code="""
+import threading
+from unittest import mock
+def wrapped(init):
+    def own(self, *args, **kwargs):
+        calls.append(self)
+        init(self, *args, **kwargs)
+    return own
+calls = []
+threading.Thread.__init__ = wrapped(threading.Thread.__init__)
+import lisle
+from lisle import threading as ours
+for _ in range(2):
+    thread = ours.Thread(target=calls.append, args=[None])
+    assert type(thread._started) is ours.Event
+    thread.start()
+    thread.join()
+    assert calls == [thread, None]
+    calls.clear()
+    lisle.install()
+threading.Thread.__init__ = wrapped(threading.Thread.__init__)
+ours.Thread()
+assert len(calls) == 2
+with mock.patch.object(threading.Thread, "__init__", return_value=None):
+    ours.Thread()
+"""
+    )
+
+
+def test_a_join_that_is_kept_beyond_uninstall():
+    run(
+        code="""
+import lisle, threading
+lisle.install()
+class Kept(threading.Thread):
+    join = threading.Thread.join
+lisle.uninstall()
+thread = Kept(target=int)
+thread.start()
+thread.join()
+"""
+    )
 
 
 @pytest.mark.parametrize("module", ["lisle.threading as threading", "threading"])

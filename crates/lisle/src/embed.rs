@@ -190,9 +190,12 @@ pub fn find(ident: u32) -> Option<thread::Thread> {
     park::registry::find(ident).map(thread::Thread::of)
 }
 
-/// Looks around for a moment, as a wait does before it sleeps, until `look` says that it may stop.
+/// Looks around for a moment, as a wait does before it sleeps, until `look` says that it may stop. How long depends on
+/// the thread's luck with this, but not with its waits.
 pub fn look_around(mut look: impl FnMut() -> bool) {
-    park::spin::spin_until(|| look().then_some(()));
+    if !look() {
+        park::spin::spin_aside(|| look().then_some(()));
+    }
 }
 
 /// Sleeps until the process ends: for a thread that must not go back where it came from.

@@ -17,7 +17,6 @@ pub(crate) mod unwinding {
         pub(crate) fn PyObject_VectorcallMethod(name: Obj, args: *const Obj, nargsf: usize, names: Obj) -> Obj;
         pub(crate) fn PyObject_Call(call: Obj, args: Obj, kwargs: Obj) -> Obj;
         pub(crate) fn PyObject_GetAttr(object: Obj, name: Obj) -> Obj;
-        pub(crate) fn PyObject_SetAttr(object: Obj, name: Obj, value: Obj) -> c_int;
         pub(crate) fn PyObject_IsTrue(object: Obj) -> c_int;
         pub(crate) fn PyObject_RichCompareBool(a: Obj, b: Obj, op: c_int) -> c_int;
     }

@@ -1,16 +1,18 @@
 //! `Finish`: the beginning and the end of a thread that Python made, for those who wait for either.
 //!
-//! The thread tells who it is among its first steps (the standard library has a thread call `_set_native_id` there,
-//! which is ours), and that it has ended from the destructor of a thread
+//! The thread tells who it is before anything else (the standard library has a thread call its `_bootstrap`, which is
+//! ours), and that it has ended from the destructor of a thread
 //! local, after the last of its Python code: who waits for that finds the interpreter free, and the
 //! standard library's own join over at once.
 
 use super::event;
 use crate::kit::args::text_of;
 use crate::kit::class::{NoArgs, instance};
-use crate::kit::ffi::{PyMethod_Function, PyMethod_Type, intern, new_bool, new_none, raise, unwinding};
+use crate::kit::ffi::{
+    PyMethod_Function, PyMethod_Type, intern, new_bool, new_none, put_back, raise, set_aside, unwinding,
+};
 use crate::kit::time::{self, Limit};
-use crate::kit::wait::{Described, Waited, set_name, wait};
+use crate::kit::wait::{ACTIVE, Described, Waited, python_ident, set_name, wait};
 use crate::kit::{Body, Class, Obj, Once, body, inside, py};
 use lisle::Kind;
 use lisle::embed::{self, Owner, Subject, Waiting};
@@ -18,7 +20,7 @@ use lisle::thread::Thread;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::cell::{RefCell, UnsafeCell};
-use std::ffi::{c_ulong, c_void};
+use std::ffi::c_void;
 use std::fmt;
 use std::mem::transmute;
 use std::ptr;
@@ -30,15 +32,18 @@ static CLASS: Once = Once::new();
 // Names of attributes.
 static BOOTSTRAP: Once = Once::new();
 static BOOTSTRAP_INNER: Once = Once::new();
-static SET_NATIVE_ID: Once = Once::new();
 static NATIVE_ID: Once = Once::new();
 static NAME: Once = Once::new();
 static DAEMONIC: Once = Once::new();
 static FINISH: Once = Once::new();
 
+static FIRST_STEPS: Once = Once::new();
+
 // See `_set_up_threads`.
+static THREAD: Once = Once::new();
 static USUAL_BOOTSTRAP: Once = Once::new();
 static USUAL_BOOTSTRAP_INNER: Once = Once::new();
+static LIMBO: Once = Once::new();
 static ON_THEIR_WAY: Once = Once::new();
 
 /// What describes a method to the interpreter, which only reads it.
@@ -104,6 +109,7 @@ impl Life {
         self.comes.store(if comes { u64::from(embed::forks()) + 1 } else { 0 }, Ordering::SeqCst);
         if !comes {
             embed::unpark(self.begin_key(), usize::MAX);
+            embed::unpark(self.end_key(), usize::MAX);
         }
     }
 
@@ -141,28 +147,32 @@ impl Subject for Life {
     }
 }
 
-/// `Thread._set_native_id`, as a method that any class can have.
+/// `Thread._bootstrap`, as a method that any class can have.
 pub(crate) fn first_steps() -> Obj {
     static METHOD: Method = Method(UnsafeCell::new(py::PyMethodDef {
-        ml_name: c"_set_native_id".as_ptr(),
+        ml_name: c"_bootstrap".as_ptr(),
         // SAFETY: that it may unwind changes nothing about how it is called.
-        ml_meth: py::PyMethodDefPointer { PyCFunction: unsafe { transmute::<NoArgs, py::PyCFunction>(set_native_id) } },
+        ml_meth: py::PyMethodDefPointer { PyCFunction: unsafe { transmute::<NoArgs, py::PyCFunction>(bootstrap) } },
         ml_flags: py::METH_NOARGS,
-        ml_doc: c"The thread's first steps, taken by itself.".as_ptr(),
+        ml_doc: c"The whole of the thread's life, from its first steps on.".as_ptr(),
     }));
     // SAFETY: attached, as all of the module's set-up; the method lives for good.
-    unsafe { py::PyDescr_NewMethod(&raw mut py::PyBaseObject_Type, METHOD.0.get()) }
+    let steps = unsafe { py::PyDescr_NewMethod(&raw mut py::PyBaseObject_Type, METHOD.0.get()) };
+    FIRST_STEPS.set(steps);
+    steps
 }
 
-/// What is needed of `threading`: the first steps that its threads take, and for builds without a GIL the table of
-/// those that have not begun.
+/// What is needed of `threading`: its class, the first steps that its threads take, and its table of threads that have
+/// not begun; for builds without a GIL ours, too.
 #[pyfunction]
 pub(crate) fn _set_up_threads(parts: &Bound<'_, PyDict>) -> PyResult<()> {
     Once::take(
         parts,
         &[
+            ("thread", &THREAD),
             ("bootstrap", &USUAL_BOOTSTRAP),
             ("bootstrap_inner", &USUAL_BOOTSTRAP_INNER),
+            ("limbo", &LIMBO),
             ("on_their_way", &ON_THEIR_WAY),
         ],
     )
@@ -172,7 +182,6 @@ pub(crate) fn class() -> Obj {
     for (name, place) in [
         (c"_bootstrap", &BOOTSTRAP),
         (c"_bootstrap_inner", &BOOTSTRAP_INNER),
-        (c"_set_native_id", &SET_NATIVE_ID),
         (c"_native_id", &NATIVE_ID),
         (c"_name", &NAME),
         (c"_daemonic", &DAEMONIC),
@@ -210,40 +219,35 @@ unsafe extern "C-unwind" fn new(class: *mut py::PyTypeObject, _: Obj, _: Obj) ->
     unsafe { instance(class, Finish { life: Arc::new(life) }) }
 }
 
-/// `Thread._set_native_id`, which a thread calls among its first steps.
-unsafe extern "C-unwind" fn set_native_id(thread: Obj, _: Obj) -> Obj {
+/// `Thread._bootstrap`, which a new thread calls first of all: no line of Python is run before, so nothing can keep it from
+/// telling that it has begun.
+unsafe extern "C-unwind" fn bootstrap(thread: Obj, _: Obj) -> Obj {
     // SAFETY: a method's arguments; what has a destructor is gone before Python code can run.
     unsafe {
         let finish = attribute(thread, &FINISH);
-        let ours = !finish.is_null() && py::Py_TYPE(finish) == CLASS.get().cast();
-        let native_id = if ours {
+        if !finish.is_null() && py::Py_TYPE(finish) == CLASS.get().cast() {
             introduce(thread);
-            lisle::thread::get_native_id().into()
-        } else {
-            libc::gettid() as c_ulong // the main thread, or one that others made
-        };
-        // Before anybody can see that it has begun.
-        let native_id = py::PyLong_FromUnsignedLong(native_id);
-        let failed = native_id.is_null() || unwinding::PyObject_SetAttr(thread, NATIVE_ID.get(), native_id) < 0;
-        py::Py_XDECREF(native_id);
-        if ours {
-            let life = &body::<Finish>(finish).life;
-            if failed {
-                life.set_comes(false);
-            } else {
-                life.begin();
-            }
+            body::<Finish>(finish).life.begin();
             #[cfg(Py_GIL_DISABLED)]
-            if !failed && py::PyDict_DelItem(ON_THEIR_WAY.get(), finish) < 0 {
+            if py::PyDict_DelItem(ON_THEIR_WAY.get(), finish) < 0 {
                 py::PyErr_Clear(); // who started it waits for it
             }
         }
         py::Py_XDECREF(finish);
-        if failed { ptr::null_mut() } else { new_none() }
+        // Where the drop-ins are installed, that is this function.
+        let now = unwinding::PyObject_GetAttr(THREAD.get(), BOOTSTRAP.get());
+        let usual = if now.is_null() || now == FIRST_STEPS.get() { USUAL_BOOTSTRAP.get() } else { now };
+        py::PyErr_Clear();
+        let result = unwinding::PyObject_Vectorcall(usual, &thread, 1, ptr::null_mut());
+        py::Py_XDECREF(now);
+        if result.is_null() {
+            forget(thread);
+        }
+        result
     }
 }
 
-/// The calling thread goes by what `thread` says of it.
+/// The calling thread goes by what `thread` says of it, and that is told its native id.
 unsafe fn introduce(thread: Obj) {
     // SAFETY: as the caller's.
     unsafe {
@@ -254,14 +258,37 @@ unsafe fn introduce(thread: Obj) {
         embed::made_by_program(daemon == py::Py_True());
         py::Py_XDECREF(name);
         py::Py_XDECREF(daemon);
+        // Before anybody can see that it has begun. If it cannot be told, the usual steps try it again.
+        let native_id = py::PyLong_FromUnsignedLong(lisle::thread::get_native_id().into());
+        if native_id.is_null() || py::PyObject_GenericSetAttr(thread, NATIVE_ID.get(), native_id) < 0 {
+            py::PyErr_Clear();
+        }
+        py::Py_XDECREF(native_id);
     }
 }
 
-/// An attribute, or null without an exception.
+/// The thread ends by an exception that met it before it could see to its own end, as one can that another thread
+/// raises in it: who started it may have listed it by now.
+unsafe fn forget(thread: Obj) {
+    // SAFETY: attached; what comes out of the table is borrowed, and only compared.
+    unsafe {
+        let exception = set_aside();
+        let (active, ident) = (ACTIVE.get(), py::PyLong_FromUnsignedLongLong(python_ident()));
+        let _ = py::PyDict_DelItem(LIMBO.get(), thread);
+        if !ident.is_null() && py::PyDict_GetItemWithError(active, ident) == thread {
+            let _ = py::PyDict_DelItem(active, ident);
+        }
+        py::Py_XDECREF(ident);
+        py::PyErr_Clear();
+        put_back(exception);
+    }
+}
+
+/// An attribute as objects have it that do nothing special about attributes, or null without an exception.
 unsafe fn attribute(object: Obj, name: &Once) -> Obj {
     // SAFETY: attached; the caller holds the object.
     unsafe {
-        let found = unwinding::PyObject_GetAttr(object, name.get());
+        let found = py::PyObject_GenericGetAttr(object, name.get());
         if found.is_null() {
             py::PyErr_Clear();
         }
@@ -269,29 +296,30 @@ unsafe fn attribute(object: Obj, name: &Once) -> Obj {
     }
 }
 
-/// Whether the method of this name, the class's or the thread's own, is the standard library's.
-unsafe fn is_usual(thread: Obj, name: &Once, usual: &Once) -> bool {
-    // SAFETY: as the caller's.
-    unsafe {
-        let method = attribute(thread, name);
-        let is = !method.is_null()
-            && py::Py_TYPE(method) == &raw mut PyMethod_Type
-            && PyMethod_Function(method) == usual.get();
-        py::Py_XDECREF(method);
-        is
-    }
-}
-
-/// Whether its `_set_native_id` is ours.
+/// Whether its `_bootstrap` is ours.
 unsafe fn tells_of_itself(thread: Obj) -> bool {
     // SAFETY: as the caller's.
     unsafe {
-        let method = attribute(thread, &SET_NATIVE_ID);
+        let method = attribute(thread, &BOOTSTRAP);
         let ours = !method.is_null()
             && py::PyCFunction_Check(method) != 0
-            && py::PyCFunction_GetFunction(method).is_some_and(|it| it as *const () == set_native_id as *const ());
+            && py::PyCFunction_GetSelf(method) == thread
+            && py::PyCFunction_GetFunction(method).is_some_and(|it| it as *const () == bootstrap as *const ());
         py::Py_XDECREF(method);
         ours
+    }
+}
+
+/// Whether its `_bootstrap_inner` is the standard library's.
+unsafe fn begins_as_usual(thread: Obj) -> bool {
+    // SAFETY: as the caller's.
+    unsafe {
+        let method = attribute(thread, &BOOTSTRAP_INNER);
+        let usual = !method.is_null()
+            && py::Py_TYPE(method) == &raw mut PyMethod_Type
+            && PyMethod_Function(method) == USUAL_BOOTSTRAP_INNER.get();
+        py::Py_XDECREF(method);
+        usual
     }
 }
 
@@ -302,10 +330,10 @@ unsafe extern "C-unwind" fn expect(finish: Obj, args: *const Obj, count: isize) 
             return raise(py::PyExc_TypeError, c"expect() takes a thread and its event");
         }
         let (thread, started) = (*args, *args.add(1));
-        let comes = event::is(started)
-            && tells_of_itself(thread)
-            && is_usual(thread, &BOOTSTRAP, &USUAL_BOOTSTRAP)
-            && is_usual(thread, &BOOTSTRAP_INNER, &USUAL_BOOTSTRAP_INNER);
+        // What a class with a `__getattr__` of its own will have as `_bootstrap` is not known.
+        let getattr = |class: *mut py::PyTypeObject| (*class).tp_getattro.map(|get| get as *const ());
+        let generic = getattr(py::Py_TYPE(thread)) == getattr(&raw mut py::PyBaseObject_Type);
+        let comes = generic && event::is(started) && tells_of_itself(thread) && begins_as_usual(thread);
         if comes {
             body::<Finish>(finish).life.set_comes(true);
             event::set_by_next_wait(started, true);
@@ -367,6 +395,8 @@ unsafe extern "C-unwind" fn wait_(finish: Obj, timeout: Obj) -> Obj {
             return new_none();
         }
         let Some(limit) = time::of_wait(timeout) else { return ptr::null_mut() };
-        wait_at(finish, life.end_key(), limit, Life::has_ended)
+        let over = wait_at(finish, life.end_key(), limit, |life| life.has_ended() || !life.comes());
+        // It has been given up: what to say to that the standard join knows.
+        if over == py::Py_True() && !life.has_ended() { new_none() } else { over }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) unsafe fn add_to(module: Obj) -> bool {
         && add(c"Condition", condition::class())
         && add(c"Event", event::class())
         && add(c"Finish", finish::class())
-        && add(c"_set_native_id", finish::first_steps())
+        && add(c"_bootstrap", finish::first_steps())
         && add(c"Semaphore", semaphore)
         && add(c"BoundedSemaphore", semaphore::bounded(semaphore))
 }

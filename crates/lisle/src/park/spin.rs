@@ -9,6 +9,7 @@
 
 use super::sys;
 use std::cell::Cell;
+use std::thread::LocalKey;
 use std::time::{Duration, Instant};
 
 /// The budget of pauses is a power of two; 2⁶ pauses are 0.3 to 3 µs.
@@ -25,8 +26,16 @@ struct Luck {
     heeds: bool,
 }
 
+impl Luck {
+    const fn best() -> Luck {
+        Luck { doublings: MOST_DOUBLINGS, yields: MOST_YIELDS, heeds: false }
+    }
+}
+
 thread_local! {
-    static LUCK: Cell<Luck> = const { Cell::new(Luck { doublings: MOST_DOUBLINGS, yields: MOST_YIELDS, heeds: false }) };
+    static LUCK: Cell<Luck> = const { Cell::new(Luck::best()) };
+    /// Of [`spin_aside`].
+    static LUCK_ASIDE: Cell<Luck> = const { Cell::new(Luck::best()) };
 }
 
 /// How often to look while pausing.
@@ -51,11 +60,22 @@ pub(crate) fn spin_until<T>(look: impl FnMut() -> Option<T>) -> Option<T> {
 
 /// [`spin_until`], at the pace that suits what is looked at.
 #[inline]
-pub(crate) fn spin_at<T>(pace: Pace, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn spin_at<T>(pace: Pace, look: impl FnMut() -> Option<T>) -> Option<T> {
+    spin(&LUCK, pace, look)
+}
+
+/// [`spin_until`] for something that says little of how the thread's waits go: its luck with that is another.
+pub(crate) fn spin_aside<T>(look: impl FnMut() -> Option<T>) -> Option<T> {
+    LUCK_ASIDE.set(Luck { heeds: LUCK.get().heeds, ..LUCK_ASIDE.get() });
+    spin(&LUCK_ASIDE, Pace::Steady, look)
+}
+
+#[inline]
+fn spin<T>(luck: &'static LocalKey<Cell<Luck>>, pace: Pace, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     if cfg!(loom) {
         return look(); // how often one looks is nothing a model needs to explore
     }
-    let Luck { doublings, yields, heeds } = LUCK.get();
+    let Luck { doublings, yields, heeds } = luck.get();
     let (mut paused, mut look_at) = (0, 1);
     while paused < 1 << doublings {
         std::hint::spin_loop();
@@ -63,7 +83,7 @@ pub(crate) fn spin_at<T>(pace: Pace, mut look: impl FnMut() -> Option<T>) -> Opt
         if paused == look_at {
             look_at = if pace == Pace::Backoff { paused * 2 } else { paused + 1 };
             if let Some(seen) = look() {
-                LUCK.set(Luck { doublings: (doublings + 1).min(MOST_DOUBLINGS), yields, heeds });
+                luck.set(Luck { doublings: (doublings + 1).min(MOST_DOUBLINGS), yields, heeds });
                 return Some(seen);
             }
         }
@@ -72,7 +92,7 @@ pub(crate) fn spin_at<T>(pace: Pace, mut look: impl FnMut() -> Option<T>) -> Opt
     // Who does not heed rushes need not look at the clock.
     let mut before = heeds.then(Instant::now);
     if before.is_some_and(rush::is_on) {
-        LUCK.set(Luck { doublings, yields, heeds });
+        luck.set(Luck { doublings, yields, heeds });
         return None;
     }
     for _ in 0..if pace == Pace::Patient { MOST_YIELDS } else { yields } {
@@ -81,20 +101,20 @@ pub(crate) fn spin_at<T>(pace: Pace, mut look: impl FnMut() -> Option<T>) -> Opt
         if let Some(before) = &mut before {
             let now = Instant::now();
             if now - std::mem::replace(before, now) > LONG_YIELD {
-                LUCK.set(Luck { doublings, yields, heeds });
+                luck.set(Luck { doublings, yields, heeds });
                 rush::begins(now);
                 return seen;
             }
         }
         if seen.is_some() {
-            LUCK.set(Luck { doublings, yields: (yields * 2).min(MOST_YIELDS), heeds });
+            luck.set(Luck { doublings, yields: (yields * 2).min(MOST_YIELDS), heeds });
             if heeds {
                 rush::eases();
             }
             return seen;
         }
     }
-    LUCK.set(Luck { doublings, yields: (yields / 2).max(FEWEST_YIELDS), heeds });
+    luck.set(Luck { doublings, yields: (yields / 2).max(FEWEST_YIELDS), heeds });
     None
 }
 
