@@ -221,6 +221,7 @@ fn an_alternative_with_a_time_limit_ends_it() {
     let limited = workers[2].wait_in("c", things[2], Limit::For(Duration::from_secs(3600)));
     let waits = [0, 1].map(|i| workers[i].wait_in("ab", things[i], Limit::Never));
     until(|| !published("timed c").is_empty());
+    workers.iter().for_each(Worker::falls_asleep); // who has told it left its wait for that moment
     for (worker, thing) in workers.iter().zip(things) {
         worker.looks_again(thing);
     }
